@@ -1,0 +1,9 @@
+/* libgil: an interpreter lock for Linux. This header includes all the others. */
+#ifndef GIL_H
+#define GIL_H
+
+#include <gil/version.h>
+#include <gil/lock.h>
+#include <gil/stats.h>
+
+#endif

@@ -1,0 +1,57 @@
+/* Between the GIL hooks (hooks.c) and the interposed blocking calls (calls_*.c).
+ *
+ * CPython drops the GIL (hooks.c sees it), makes a call that may block, and takes the GIL back.
+ * When others wait for the GIL, the drop may have been *deferred*: the lock is given up, but
+ * nobody has been woken for it. A wrapper that finds a deferral pending tries the call in a form that cannot
+ * block. If that succeeds it returns, and CPython takes the GIL back with one atomic operation. If
+ * it would block, the wrapper completes the release with py_call_blocks(), which wakes the next
+ * waiter, and makes the plain call.
+ *
+ * Invariant: a wrapper never sleeps while a deferral of its thread is pending, and whatever it tries
+ * first is invisible: results, errno and out-parameters are those of the plain call alone. */
+#ifndef GIL_PYTHON_CALLS_H
+#define GIL_PYTHON_CALLS_H
+
+#include <stdbool.h>
+
+/* Exported over libc's function of the same name. */
+#define PY_WRAPPER __attribute__((visibility("default")))
+
+/* Set while a deferral of this thread is pending. Also false in a signal handler that interrupted a
+ * step of the lock, and in threads that never touched Python. */
+extern _Thread_local bool py_deferral_pending;
+
+/* One TLS load: is there anything to do before a plain call? */
+static inline bool py_deferred(void)
+{
+    return __builtin_expect(py_deferral_pending, 0);
+}
+
+/* The call is going to block (or may, and there is no way to try it): completes the deferred release
+ * and wakes the next waiter. Keeps errno. Does nothing when no deferral is pending. `tried` says
+ * whether the wrapper could try the call first, for the predictor: sites whose calls cannot be tried
+ * or never succeed at once are not worth a deferral. */
+void py_call_blocks(bool tried);
+
+/* The call was tried and succeeded (or failed for good) without blocking, for the predictor. The
+ * deferral stays pending: CPython takes the GIL back next. Keeps errno. */
+void py_call_done(void);
+
+/* Resolves libc's own function behind a wrapper, without allocation on the later calls:
+ *     REAL(recv)(fd, buf, len, flags)
+ * expands to a cached function pointer that the constructor fills for all wrappers at once; a
+ * wrapper that runs earlier resolves its own. */
+void *py_real_slow(const char *name);
+
+#define REAL(name)                                                                                 \
+    ({                                                                                             \
+        static __typeof__(&name) real_;                                                            \
+        __typeof__(&name) now_ = __atomic_load_n(&real_, __ATOMIC_RELAXED);                        \
+        if (__builtin_expect(now_ == 0, 0)) {                                                      \
+            now_ = (__typeof__(&name))py_real_slow(#name);                                         \
+            __atomic_store_n(&real_, now_, __ATOMIC_RELAXED);                                      \
+        }                                                                                          \
+        now_;                                                                                      \
+    })
+
+#endif
