@@ -1,22 +1,33 @@
-# One makefile, no recursion: everything is built below build/.
+# One makefile for everything; what it makes is below $(BUILD), which is build/.
 #
 #   make                the libraries, the command, and the host libraries whose headers are here
 #   make deps           install what is missing (Debian); NO_DEPS=1 skips it
 #   make check          all tests           make check-python   CPython's own tests, both ways
 #   make demo           stock CPython beside CPython on libgil, under a real load
-#   make bench          the convoy suite    make install        PREFIX, DESTDIR
+#   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
-# into the command, tools/python/ into the CPython drop-in, tests/unit/NAME.c is a test program.
+# into the command, tools/python/ into the CPython drop-in. Tests:
+#
+#   tests/unit/NAME.c           a libcheck program        $(BUILD)/tests/NAME
+#   tests/AREA/NAME.c, .cc      a program for the tests   $(BUILD)/tests/AREA/NAME
+#   tests/AREA/NAMEmodule.c     a Python extension        $(BUILD)/tests/AREA/NAME.so
+#   tests/AREA/NAME.test        a script that tests/run runs
+#
+# tools/bench/NAME.c is a program of the benchmarks: $(BUILD)/bench/NAME.
 
 VERSION   := $(shell sed -n 's/^.define GIL_VERSION_STRING "\(.*\)"/\1/p' include/gil/version.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
+BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CC      ?= gcc
+CXX     ?= g++
 PYTHON  ?= /usr/bin/python3
 PYTHON_INCLUDE ?= /usr/include/python3.11
+NO_DEPS ?=
+export BUILD PYTHON
 
 V ?= 0
 ifeq ($(V),0)
@@ -24,8 +35,10 @@ say = @printf '  %-8s %s\n' $(1) $(2);
 endif
 
 CFLAGS   ?= -O2 -g
+CXXFLAGS ?= -O2 -g
 BASE     := -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -fPIC \
             -fvisibility=hidden -ftls-model=initial-exec -fno-plt -pthread -Iinclude -I.
+CXXBASE  := -std=gnu++17 -Wall -Wextra -fPIC -pthread -Iinclude -I.
 WERROR   ?=
 COMPILE   = $(CC) $(BASE) $(CFLAGS) $(WERROR) -MMD -MP
 LDFLAGS  ?=
@@ -35,56 +48,151 @@ CLI_SRC  := $(wildcard tools/cli/*.c)
 PY_SRC   := $(wildcard tools/python/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 
-obj       = $(patsubst %.c,build/obj/%.o,$(1))
+obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call obj,$(LIB_SRC))
-UNIT_BIN := $(patsubst tests/unit/%.c,build/tests/%,$(UNIT_SRC))
 
+# An empty HAVE_PYTHON leaves out the drop-in and the test programs that need Python's headers.
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
-DROPIN      := $(if $(HAVE_PYTHON),build/libgil-python3.11.so)
+DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 
-all: build/libgil.so build/libgil.a build/gil $(DROPIN)
+TEST_SRC    := $(filter-out tests/unit/% tests/model/%,$(wildcard tests/*/*.c tests/*/*.cc))
+TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
+TEST_MODULE := $(filter %module.c,$(TEST_SRC))
+TEST_PROG   := $(basename $(filter-out %module.c,$(TEST_SRC)))
+TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD)/%) \
+               $(TEST_MODULE:%module.c=$(BUILD)/%.so)
+
+all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/gil $(DROPIN)
 ifeq ($(HAVE_PYTHON),)
-	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): build/libgil-python3.11.so is" \
-	      "left out (make deps installs them)"
+	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): libgil-python3.11.so is left" \
+	      "out (make deps installs them)"
 endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all clean
+.PHONY: all deps test-programs check check-python bench-programs demo bench install uninstall clean
 
-build/obj/%.o: %.c
+# ---- The libraries and the command ----
+
+$(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(COMPILE) -c -o $@ $<
 
 # The drop-in reads the interpreter's own headers, and unwinds through its wrappers (thread
 # cancellation, C++ frames).
-build/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables -I$(PYTHON_INCLUDE)
+$(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables -I$(PYTHON_INCLUDE)
 
-build/libgil.a: $(LIB_OBJ)
+$(BUILD)/libgil.a: $(LIB_OBJ)
 	$(call say,AR,$@) rm -f $@; ar rcs $@ $^
 
-build/libgil.so.$(SOVERSION): $(LIB_OBJ) lib/libgil.map
+$(BUILD)/libgil.so.$(SOVERSION): $(LIB_OBJ) lib/libgil.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,libgil.so.$(SOVERSION) \
 	    -Wl,--version-script=lib/libgil.map -Wl,-z,defs -Wl,-z,now $(LDFLAGS) -o $@ \
 	    $(LIB_OBJ) -pthread
 
-build/libgil.so: build/libgil.so.$(SOVERSION)
+$(BUILD)/libgil.so: $(BUILD)/libgil.so.$(SOVERSION)
 	@ln -sf $(<F) $@
 
-build/gil: $(call obj,$(CLI_SRC)) build/libgil.a
+$(BUILD)/gil: $(call obj,$(CLI_SRC)) $(BUILD)/libgil.a
 	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ -pthread
 
-build/libgil-python3.11.so: $(call obj,$(PY_SRC)) build/libgil.a tools/python/dropin.map
+$(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/python/dropin.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(@F) \
 	    -Wl,--version-script=tools/python/dropin.map -Wl,-z,defs -Wl,-z,now \
-	    -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $(filter %.o,$^) build/libgil.a -pthread -ldl
+	    -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libgil.a -pthread -ldl
 
-build/tests/%: tests/unit/%.c build/libgil.a
+# ---- Tests ----
+
+# A program that needs more libraries: $(BUILD)/tests/AREA/NAME: TEST_LIBS = -lfoo
+TEST_LIBS =
+$(BUILD)/tests/python/%: BASE += -I$(PYTHON_INCLUDE)
+
+$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	@mkdir -p $(@D)
-	$(call say,CC,$@) $(COMPILE) -o $@ $< build/libgil.a $(LDFLAGS) \
+	$(call say,CC,$@) $(COMPILE) -o $@ $< $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) \
 	    $(shell pkg-config --cflags --libs check) -pthread
 
-clean:
-	rm -rf build
+$(BUILD)/tests/%.so: tests/%module.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -fvisibility=default -I$(PYTHON_INCLUDE) -shared -o $@ $< \
+	    $(LDFLAGS) $(TEST_LIBS) -pthread
 
--include $(shell find build -name '*.d' 2>/dev/null)
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -fvisibility=default -o $@ $< $(BUILD)/libgil.a $(LDFLAGS) \
+	    $(TEST_LIBS) -pthread -ldl
+
+$(BUILD)/tests/%: tests/%.cc $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< \
+	    $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) -pthread -ldl
+
+test-programs: all bench-programs $(TEST_BIN)
+
+# What `deps` installs is looked for when the makefile is read, so a second make does the work.
+check:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs
+	@tests/run
+
+check-python:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs
+	@tests/python/suite
+
+# ---- Side by side with stock CPython ----
+
+BENCH_BIN := $(patsubst tools/bench/%.c,$(BUILD)/bench/%,$(wildcard tools/bench/*.c))
+
+$(BUILD)/bench/%: tools/bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -o $@ $< $(LDFLAGS) -pthread
+
+bench-programs: $(BENCH_BIN)
+
+demo:
+	@tools/deps.sh build demo
+	@$(MAKE) --no-print-directory all bench-programs
+	@tools/bench/demo
+
+bench:
+	@tools/deps.sh build bench
+	@$(MAKE) --no-print-directory all bench-programs
+	@tools/bench/bench
+
+deps:
+	@tools/deps.sh build check demo bench
+
+# ---- Installation ----
+
+prefix      := $(abspath $(PREFIX))
+BINDIR       = $(DESTDIR)$(prefix)/bin
+LIBDIR       = $(DESTDIR)$(prefix)/lib
+INCLUDEDIR   = $(DESTDIR)$(prefix)/include
+MANDIR       = $(DESTDIR)$(prefix)/share/man/man1
+HEADERS     := $(wildcard include/gil/*.h)
+
+install: all
+	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(LIBDIR)/gil $(INCLUDEDIR)/gil $(MANDIR)
+	install -m 755 $(BUILD)/gil $(BINDIR)/gil
+	install -m 755 $(BUILD)/libgil.so.$(SOVERSION) $(LIBDIR)
+	ln -sf libgil.so.$(SOVERSION) $(LIBDIR)/libgil.so
+	install -m 644 $(BUILD)/libgil.a $(LIBDIR)
+	$(if $(DROPIN),install -m 755 $(DROPIN) $(LIBDIR)/gil)
+	install -m 644 include/gil.h $(INCLUDEDIR)
+	install -m 644 $(HEADERS) $(INCLUDEDIR)/gil
+	install -m 644 tools/cli/gil.1 $(MANDIR)
+	sed -e 's|@PREFIX@|$(prefix)|' -e 's|@VERSION@|$(VERSION)|' lib/gil.pc.in \
+	    >$(LIBDIR)/pkgconfig/gil.pc
+	chmod 644 $(LIBDIR)/pkgconfig/gil.pc
+
+uninstall:
+	rm -f $(BINDIR)/gil $(LIBDIR)/libgil.so $(LIBDIR)/libgil.so.$(SOVERSION) $(LIBDIR)/libgil.a \
+	    $(LIBDIR)/gil/libgil-python3.11.so $(LIBDIR)/pkgconfig/gil.pc $(MANDIR)/gil.1 \
+	    $(INCLUDEDIR)/gil.h $(HEADERS:include/%=$(INCLUDEDIR)/%)
+	-@rmdir $(LIBDIR)/gil $(INCLUDEDIR)/gil 2>/dev/null || :
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
