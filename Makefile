@@ -22,8 +22,9 @@ SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
-CC      ?= gcc
-CXX     ?= g++
+ifeq ($(origin CC),default)
+CC       = gcc
+endif
 PYTHON  ?= /usr/bin/python3
 PYTHON_INCLUDE ?= /usr/include/python3.11
 NO_DEPS ?=
