@@ -1,0 +1,162 @@
+"""What the figures have to show, and whether they do.
+
+A ratio is the median of the ratios of the runs that stood beside each other. A target whose row has
+no figures, or is void, is neither passed nor missed: it says why. A ratio that is judged within 10 %
+of 1 is also given with the bootstrap's 95 % interval and with the same harness's ratio of stock to
+itself; where either interval is wider than ±3 %, the row is void.
+"""
+import dataclasses
+import statistics
+import typing
+
+import summary
+
+WIDEST = 0.03
+NEAR_ONE = 0.1
+
+
+def ratios(figures, key, over="stock", of="libgil"):
+    pairs = zip(figures.get(of, ()), figures.get(over, ()))
+    return [a[key] / b[key] for a, b in pairs if a.get(key) is not None and b.get(key)]
+
+
+def median(figures, side, key):
+    found = [run[key] for run in figures.get(side, ()) if key in run]
+    return statistics.median(found) if found else None
+
+
+def void_reason(row, figures):
+    """Why stock's own figures do not count on this machine; empty when they do."""
+    if not row.stock_range or "stock" not in figures:
+        return ""
+    key, (low, high) = row.shown[0].key, row.stock_range
+    found = median(figures, "stock", key)
+    if found is None or low <= found <= high:
+        return ""
+    return (f"stock shows {summary.short(found)} {row.shown[0].label}, expected "
+            f"{summary.short(low)} to {summary.short(high)}")
+
+
+@dataclasses.dataclass
+class Verdict:
+    target: str
+    wanted: str
+    found: str
+    verdict: str  # pass, miss, void, skipped, failed, not run
+    reason: str = ""
+    value: typing.Optional[float] = None
+
+
+@dataclasses.dataclass
+class Target:
+    title: str
+    row: str
+    above: bool  # the figure must be at least the bound (else at most)
+    bound: float
+    figure: typing.Callable  # of all results, gives the figure
+    show: typing.Callable = summary.short
+    close: str = ""  # the key whose ratio is judged within 10 % of 1
+    also: tuple = ()  # other rows that it needs
+
+
+def at_least(title, row, bound, key, **more):
+    return Target(title, row, True, bound,
+                  lambda results: statistics.median(ratios(results[row], key)),
+                  show=lambda v: summary.short(v) + "×", **more)
+
+
+def at_most_us(title, row, bound_us, key):
+    return Target(title, row, False, bound_us,
+                  lambda results: median(results[row], "libgil", key), show=summary.duration)
+
+
+def beside_nothing(count):
+    row = f"udp-{count}"
+    return Target(f"UDP {count} CPU: of its own rate beside 0", row, True, 0.8,
+                  lambda results: (median(results[row], "libgil", "rate")
+                                   / median(results["udp-0"], "libgil", "rate")),
+                  show=lambda v: summary.short(v) + "×", also=("udp-0",))
+
+
+def udp_targets():
+    for count, times, p99_us, kept in ((1, 120, 500, 0.40), (4, 250, 1000, 0.70)):
+        row = f"udp-{count}"
+        yield at_least(f"UDP {count} CPU: requests/s", row, times, "rate")
+        yield beside_nothing(count)
+        yield at_most_us(f"UDP {count} CPU: p99", row, p99_us, "p99_us")
+        yield at_most_us(f"UDP {count} CPU: p99.9", row, 5000, "p999_us")
+        yield at_least(f"UDP {count} CPU: CPU work kept", row, kept, "work")
+    yield at_least("UDP, pauses, 4 CPU: requests/s", "udp-pause-4", 20, "rate")
+    yield at_least("UDP, pauses, 4 CPU: CPU work kept", "udp-pause-4", 0.97, "work", close="work")
+
+
+def other_waiting_targets():
+    for count, times in ((1, 100), (4, 200)):
+        yield at_least(f"TCP {count} CPU: requests/s", f"tcp-{count}", times, "rate")
+    for count, times in ((1, 5), (4, 25)):
+        row = f"http-{count}"
+        yield at_least(f"HTTP {count} CPU: requests/s", row, times, "rate", also=("http-0",))
+        yield Target(f"HTTP {count} CPU: p99 of stock's", row, False, 0.3,
+                     lambda results, row=row: statistics.median(ratios(results[row], "p99_us")),
+                     show=lambda v: summary.short(v) + "×", also=("http-0",))
+    for source in ("file", "zero"):
+        row = f"read-{source}-1"
+        yield at_least(f"os.read ({source}) 1 CPU: reads/s", row, 50, "ops")
+        yield at_least(f"os.read ({source}) 1 CPU: CPU work kept", row, 0.4, "work")
+    yield at_least("sleep(0) 1 CPU: CPU work kept", "sleep0-1", 0.7, "work")
+
+
+ALL = [udp_targets, other_waiting_targets]
+
+
+def near_one(results, target):
+    """Why a ratio near 1 does not count, and how it reads with its intervals."""
+    mine = ratios(results[target.row], target.close)
+    peer = ratios(results[target.row], target.close, of="stock again")
+    found, (low, high) = statistics.median(mine), summary.bootstrap(mine)
+    if abs(found - 1) > NEAR_ONE:
+        return "", f"{found:.3f}×"
+    peer_low, peer_high = summary.bootstrap(peer)
+    text = f"{found:.3f}× [{low:.3f}–{high:.3f}] peer [{peer_low:.3f}–{peer_high:.3f}]"
+    if (high - low) / 2 > WIDEST:
+        return "the interval is wider than ±3 %", text
+    if peer_low < 1 - WIDEST or peer_high > 1 + WIDEST:
+        return "stock against stock is off by more than 3 %", text
+    return "", text
+
+
+def judge_one(target, results, reasons):
+    wanted = ("≥ " if target.above else "≤ ") + target.show(target.bound)
+    for row in (target.row, *target.also):
+        if row not in results and row not in reasons:
+            return None if row == target.row else Verdict(
+                target.title, wanted, "", "void", f"{row} was not run")
+        if row in reasons:
+            kind, reason = reasons[row]
+            return Verdict(target.title, wanted, "", kind, f"{row}: {reason}")
+    value = target.figure(results)
+    void, text = near_one(results, target) if target.close else ("", target.show(value))
+    if void:
+        return Verdict(target.title, wanted, text, "void", void, value)
+    good = value >= target.bound if target.above else value <= target.bound
+    return Verdict(target.title, wanted, text, "pass" if good else "miss", "", value)
+
+
+def judge(results, reasons):
+    """The verdict on each target whose row was asked for."""
+    verdicts = [judge_one(target, results, reasons) for group in ALL for target in group()]
+    return [verdict for verdict in verdicts if verdict]
+
+
+def print_verdicts(verdicts, say):
+    if not verdicts:
+        return
+    say(f"\n{'target':<40} {'wanted':<10} {'found':<41} verdict")
+    for v in verdicts:
+        say(f"{v.target:<40} {v.wanted:<10} {v.found:<41} {v.verdict}")
+        if v.reason:
+            say(f"    {v.reason}")
+    counts = {}
+    for v in verdicts:
+        counts[v.verdict] = counts.get(v.verdict, 0) + 1
+    say("\n" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
