@@ -81,6 +81,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "meaning", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
+PyMODINIT_FUNC PyInit_meaning(void);
 PyMODINIT_FUNC PyInit_meaning(void)
 {
     return PyModule_Create(&module);
