@@ -14,7 +14,8 @@
 #   tests/AREA/NAMEmodule.c     a Python extension        $(BUILD)/tests/AREA/NAME.so
 #   tests/AREA/NAME.test        a script that tests/run runs
 #
-# tools/bench/NAME.c is a program of the benchmarks: $(BUILD)/bench/NAME.
+# tools/bench/NAME.c is a program of the benchmarks, $(BUILD)/bench/NAME, and NAMEmodule.c a Python
+# extension, $(BUILD)/bench/NAME.so.
 
 VERSION   := $(shell sed -n 's/^.define GIL_VERSION_STRING "\(.*\)"/\1/p' include/gil/version.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -144,7 +145,14 @@ check-python:
 
 # ---- Side by side with stock CPython ----
 
-BENCH_BIN := $(patsubst tools/bench/%.c,$(BUILD)/bench/%,$(wildcard tools/bench/*.c))
+BENCH_SRC := $(wildcard tools/bench/*.c)
+BENCH_SRC := $(if $(HAVE_PYTHON),$(BENCH_SRC),$(filter-out %module.c,$(BENCH_SRC)))
+BENCH_BIN := $(patsubst tools/bench/%.c,$(BUILD)/bench/%,$(filter-out %module.c,$(BENCH_SRC))) \
+             $(patsubst tools/bench/%module.c,$(BUILD)/bench/%.so,$(filter %module.c,$(BENCH_SRC)))
+
+$(BUILD)/bench/%.so: tools/bench/%module.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -I$(PYTHON_INCLUDE) -shared -o $@ $< $(LDFLAGS) -pthread
 
 $(BUILD)/bench/%: tools/bench/%.c
 	@mkdir -p $(@D)
