@@ -1,0 +1,66 @@
+/* Stands in for hooks.c: a library that, loaded in front of libc, makes the wrappers of
+ * tools/python/calls_*.c find a deferral pending whenever a test asks for one. What the wrappers do
+ * with it is then the same in every run, and counted. */
+#include "tools/python/calls.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+_Thread_local bool py_deferral_pending;
+
+/* How calls since the last always_defer() ended, process-wide. */
+static int completed, tried, done;
+
+EXPORT void always_defer(void);
+EXPORT void always_deferred(int *completed_now, int *tried_now, int *done_now);
+
+/* The next call of this thread finds a deferral pending. */
+void always_defer(void)
+{
+    __atomic_store_n(&completed, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&tried, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&done, 0, __ATOMIC_RELAXED);
+    py_deferral_pending = true;
+}
+
+/* How many times it was completed, how many times after a try, how many calls ended without it. */
+void always_deferred(int *completed_now, int *tried_now, int *done_now)
+{
+    *completed_now = __atomic_load_n(&completed, __ATOMIC_RELAXED);
+    *tried_now = __atomic_load_n(&tried, __ATOMIC_RELAXED);
+    *done_now = __atomic_load_n(&done, __ATOMIC_RELAXED);
+    py_deferral_pending = false;
+}
+
+void py_call_blocks(bool after_try)
+{
+    if (!py_deferral_pending)
+        return;
+    py_deferral_pending = false;
+    __atomic_add_fetch(&completed, 1, __ATOMIC_RELAXED);
+    if (after_try)
+        __atomic_add_fetch(&tried, 1, __ATOMIC_RELAXED);
+}
+
+void py_call_done(void)
+{
+    if (py_deferral_pending)
+        __atomic_add_fetch(&done, 1, __ATOMIC_RELAXED);
+}
+
+void *py_real_slow(const char *name)
+{
+    int saved_errno = errno;
+    void *function = dlsym(RTLD_NEXT, name);
+    if (!function) {
+        fprintf(stderr, "alwaysdeferred: libc has no %s\n", name);
+        abort();
+    }
+    errno = saved_errno;
+    return function;
+}
