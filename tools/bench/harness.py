@@ -17,6 +17,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("BUILD", "build")
 WARM_UP_S = 0.25  # as in load.c
+SETTLE_S = 0.1
 PATIENCE_S = 30
 
 
@@ -68,6 +69,16 @@ def running(command, stdin=subprocess.PIPE, env=None):
                     stream.close()
 
 
+@contextlib.contextmanager
+def witnessed(holes):
+    """While it lasts, a process reads the clock; then `holes` has the times it could not."""
+    with running([tool("witness")], stdin=subprocess.DEVNULL) as process:
+        read_json(process, "witness")
+        yield
+        process.terminate()
+        holes.extend(read_json(process, "witness")["holes"])
+
+
 def last_words(process):
     kill(process)
     lines = process.stderr.read().strip().splitlines()
@@ -113,7 +124,7 @@ def window(command, seconds, load=None, until_exit=False, env=None):
             if load:
                 client_command, parse = load(port, seconds)
                 client = stack.enter_context(running(client_command, stdin=subprocess.DEVNULL))
-            time.sleep(WARM_UP_S)
+            time.sleep(WARM_UP_S if load else SETTLE_S)
             tell(server, what)
             # The window closes a little before the load does, never after it.
             time.sleep(seconds * (0.95 if load else 1.0))

@@ -2,8 +2,8 @@
  *
  *     load udp|tcp PORT SECONDS PAUSE_US
  *
- * Sends a request, waits for the reply, compares it byte by byte, optionally pauses, and goes on; the
- * first part of the run (a quarter of a second) is not counted. Prints one JSON line.
+ * Sends a request, waits for the reply, compares it byte by byte, optionally pauses, and goes on;
+ * the first part of the run (a quarter of a second) is not counted. Prints one JSON line.
  *
  * Invariant: a figure is printed only when every single reply was complete and right; otherwise the
  * program says what was wrong and exits 1. */
@@ -69,8 +69,8 @@ static int connect_to(int type, int port)
     return fd;
 }
 
-/* One request and its reply. No two requests of a run are the same, so that an old or repeated reply
- * does not pass. */
+/* One request and its reply. No two requests of a run are the same, so that an old or repeated
+ * reply does not pass. */
 static void exchange(int fd, int type, uint64_t number)
 {
     char request[SIZE], reply[SIZE];

@@ -5,10 +5,12 @@ whose ratio is judged within 10 % of 1: it is measured in many short triples (st
 again), the others in a few longer rounds.
 """
 import dataclasses
+import functools
+import glob
 import json
 import os
 import resource
-import subprocess
+import tempfile
 import typing
 
 import harness
@@ -21,7 +23,7 @@ class Row:
     measure: typing.Callable
     shown: list  # of Figure
     close: bool = False
-    stock_range: tuple = ()  # what the first figure must be on stock for the row to count
+    stock_range: tuple = ()  # key, least, most: what stock must show for the row to count
     alone: str = ""  # an interpreter other than the two sides
 
 
@@ -67,7 +69,7 @@ def plain(script, *args):
 def echo_rows():
     for protocol in ("udp", "tcp"):
         for count in (0, 1, 4):
-            expected = STOCK_UDP[count] if protocol == "udp" else ()
+            expected = ("rate", *STOCK_UDP[count]) if protocol == "udp" else ()
             yield Row(f"{protocol}-{count}", echo(protocol, count), with_work(LATENCY, count),
                       stock_range=expected)
         for count in (0, 1, 4):
@@ -79,7 +81,7 @@ def web_rows():
     for count in (0, 1, 4):
         yield Row(f"http-{count}", web(count),
                   with_work([RATE, Figure("p50_us", "p50", "us"), P99], count),
-                  stock_range=(1000, 1e9) if count == 0 else ())
+                  stock_range=("rate", 1000, 1e9) if count == 0 else ())
 
 
 OPS = Figure("ops", "calls/s")
@@ -98,7 +100,144 @@ def waiting_rows():
                       with_work([Figure("ops", "rounds/s")], count))
 
 
-ALL = [echo_rows, web_rows, waiting_rows]
+INTERVAL_NS = 5_000_000
+PATIENCE = 1.3  # a wait may be this many times N intervals
+
+
+def explained(wait, holes, bound_ns):
+    """Would the wait have kept the bound without the holes that lie in it?"""
+    start, end = wait
+    lost = sum(max(0, min(end, to) - max(start, since)) for since, to in holes)
+    return end - start - lost <= bound_ns
+
+
+def turns(count):
+    def measure(side, seconds):
+        holes = []
+        with harness.witnessed(holes):
+            figures = window(side.command("compute.py", str(count), "waits"), seconds)
+        waits = figures.pop("waits")
+        bound_ns = PATIENCE * count * INTERVAL_NS
+        above = [wait for wait in waits if wait[1] - wait[0] > bound_ns]
+        left = [wait for wait in above if not explained(wait, holes, bound_ns)]
+        lengths = sorted((to - since) / 1e3 for since, to in waits)
+        figures.update(above=len(above), unexplained=len(left), above_ns=above, holes_ns=holes,
+                       waits_us=[round(length) for length in lengths])
+        if lengths:
+            figures["max_us"] = lengths[-1]
+        return figures
+    return measure
+
+
+def cpu_rows():
+    for count in (1, 2, 4, 16):
+        yield Row(f"cpu-{count}", plain("compute.py", count), [WORK], close=True)
+    for count in (2, 4, 16):
+        yield Row(f"cpu-wait-{count}", turns(count),
+                  [Figure("max_us", "longest wait", "us"), Figure("jain", "Jain index"),
+                   Figure("above", "too long"), Figure("unexplained", "no hole")])
+
+
+def total_rows():
+    for what in ("sha4k", "sha64k", "zlib", "stat", "listdir"):
+        for count in (0, 1):
+            yield Row(f"{what}-{count}", plain("totals.py", what, count),
+                      with_work([OPS], count), close=True)
+
+
+def one_thread(side, _seconds):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run_to_end(side.command("single.py"), "single.py")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"cpu_us": used * 1e6}
+
+
+def call_costs(side, _seconds):
+    module = os.path.dirname(os.path.abspath(tool("callcost.so")))
+    return json.loads(run_to_end(side.command("calls.py", module), "calls.py"))
+
+
+def cost_rows():
+    yield Row("one-thread", one_thread, [Figure("cpu_us", "CPU time", "us")], close=True)
+    yield Row("calls", call_costs,
+              [Figure("pair_ns", "pair, ns"), Figure("mutex_ns", "mutex, ns"),
+               Figure("foreign_ns", "foreign, ns")], close=True)
+
+
+TRACEPOINT = "syscalls:sys_enter_futex"
+
+
+@functools.cache
+def perf_can_count():
+    try:
+        run_to_end([harness.installed("perf"), "stat", "-e", TRACEPOINT, "true"], "perf")
+    except (harness.Missing, harness.Failure):
+        return False
+    return True
+
+
+def library_counters(path):
+    """The sums over the threads of what `gil run --stats` wrote: a line of names, then rows."""
+    names, *lines = [line.split() for line in open(path)]
+    return {name: sum(int(line[at]) for line in lines)
+            for at, name in enumerate(names) if name != "name"}
+
+
+def futex_calls(count):
+    """Futex calls a forced switch: as the library counts them and, where perf may, as the kernel
+    does. On stock every turn that a thread lost counts as a switch."""
+    def measure(side, seconds):
+        with tempfile.TemporaryDirectory() as folder:
+            seen, stats = os.path.join(folder, "perf"), os.path.join(folder, "stats")
+            command = side.command("compute.py", str(count), "waits", stats=stats)
+            if perf_can_count():
+                command = ["perf", "stat", "-x,", "-o", seen, "-e", TRACEPOINT, *command]
+            figures = window(command, seconds, until_exit=True)
+            figures.pop("waits")
+            switches = figures["waits_since_start"]
+            files = glob.glob(stats + ".*")
+            if files:
+                counters = library_counters(files[0])
+                switches = counters["forced"]
+                calls = counters["futex_waits"] + counters["futex_wakes"]
+                figures.update(counters=counters, per_switch=calls / max(1, switches))
+            if perf_can_count():
+                calls = next(int(line.split(",")[0]) for line in open(seen) if TRACEPOINT in line)
+                figures["seen_per_switch"] = calls / max(1, switches)
+        return figures
+    return measure
+
+
+def futex_rows():
+    for count, stock in ((2, 5), (8, 18)):
+        yield Row(f"futex-{count}", futex_calls(count),
+                  [Figure("per_switch", "by library"), Figure("seen_per_switch", "by kernel")],
+                  stock_range=("seen_per_switch", stock / 2, stock * 2))
+
+
+OTHERS = {"pypy3": ["pypy3", "echo.py"], "ruby": ["ruby", "echo.rb"],
+          "ocaml": ["ocaml", "-I", "+threads", "unix.cma", "threads.cma", "echo.ml"]}
+
+
+def elsewhere(name, protocol, count):
+    def measure(_side, seconds):
+        harness.installed(name)
+        *start, script = OTHERS[name]
+        command = [*start, harness.workload(script), protocol, str(count)]
+        return window(command, seconds, harness.echo_load(protocol, 0))
+    return measure
+
+
+def other_rows():
+    for name in OTHERS:
+        for protocol in ("udp", "tcp"):
+            for count in (0, 1, 4):
+                yield Row(f"{name}-{protocol}-{count}", elsewhere(name, protocol, count),
+                          with_work([RATE, P99], count), alone=name)
+
+
+ALL = [echo_rows, web_rows, waiting_rows, cpu_rows, total_rows, cost_rows, futex_rows, other_rows]
 
 
 def all_rows():

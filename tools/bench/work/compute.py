@@ -14,6 +14,7 @@ waits = []
 
 
 def compute_and_look(slot):
+    window.gate.wait()
     now = time.monotonic_ns
     x = slot + 1
     last = now()
@@ -28,7 +29,8 @@ def compute_and_look(slot):
 
 
 def figures(began, ended):
-    return {"waits": [w for w in list(waits) if began * 1e9 <= w[0] and w[1] <= ended * 1e9]}
+    inside = [w for w in list(waits) if began * 1e9 <= w[0] and w[1] <= ended * 1e9]
+    return {"waits": inside, "waits_since_start": len(waits)}
 
 
 def main(count, look=""):

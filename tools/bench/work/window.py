@@ -13,9 +13,11 @@ import threading
 import time
 
 done = []  # per computing thread: batches of 100 steps
+gate = threading.Event()  # opens when all of them exist
 
 
 def compute(slot):
+    gate.wait()
     x = slot + 1
     while True:
         for _ in range(100):
@@ -33,6 +35,7 @@ def start_computing(count, function=compute):
     for _ in range(count):
         done.append(0)
         start(function, len(done) - 1)
+    gate.set()
 
 
 def jain(shares):
