@@ -1,0 +1,31 @@
+/* See futex.h. */
+#include "kernel-helpers/futex.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+void futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    int saved = errno;
+    struct timespec at = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
+
+    /* The BITSET form takes an absolute time, so that a wait that is interrupted and repeated does
+     * not drift. */
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+            deadline_ns == FUTEX_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+    errno = saved;
+}
+
+void futex_wake(uint32_t *word)
+{
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+    errno = saved;
+}

@@ -1,0 +1,481 @@
+/* The lock: acquiring and releasing. A waiter's side is in wait.c, who is next in policy.c.
+ *
+ * The word            who may look at the run queue
+ *   0                 free, and nobody waits: the queue is empty, head is NULL
+ *   LOCKED | top      the owner. Waiters push their node onto the arrival stack with a CAS; the
+ *                     owner takes all of them off with an exchange (drain), and nobody else does.
+ *   HASQ              free, the queue is not empty; nobody. The head has been made heir and woken; whoever
+ *                     comes along competes with it.
+ *   DEFERRED | node   free for the moment, the queue is not empty; nobody. The deferrer (node) may
+ *                     take the lock back, anybody else may take it over.
+ *
+ * Invariants
+ * 1. Run queue, floor, slice and head are written by the thread whose CAS set LOCKED, or to whom
+ *    that thread granted the lock (a release store of GRANTED into the waiter's node, read with acquire).
+ * 2. In HASQ and DEFERRED the stack is empty: all linked nodes are in the run queue.
+ * 3. Somebody responsible: whenever a thread waits, some waiter sleeps with a deadline. It is
+ *    the one named in `head`, or, while head is NULL, the one that pushed onto an empty stack. A waiter
+ *    pushes first and reads head afterwards; an owner that stores NULL into head looks at the
+ *    stack again afterwards: one of the two sees the other (both seq_cst).
+ * 4. A waiter that gives up (CAS to ABANDONED) looks at the word afterwards, and whoever frees the word
+ *    for a waiter (HASQ, DEFERRED) looks at that waiter's state afterwards: one of the two sees the
+ *    other, takes the lock, and names another.
+ * 5. A waiter is granted the lock at most once per wait: GRANTED is set by a CAS from a waiting role.
+ *    Where that fails because the waiter has given up, its node is reaped and another is chosen.
+ * 6. After its last write to the word a releasing thread touches only nodes, whose memory is never
+ *    unmapped (node.c), and never the lock.
+ *
+ * Transitions, by the tag that stands beside them in the code:
+ *   T1 acquire from 0                     T6 grant (a request is pending, or the heir waited too long)
+ *   T2 acquire from HASQ                  T7 release to HASQ, the head becomes heir
+ *   T3 take over from DEFERRED            T8 defer
+ *   T4 take back from DEFERRED            T9 complete a deferral: DEFERRED to HASQ
+ *   T5 release to 0                       T10 drain
+ *
+ * Memory orders: the CAS that sets LOCKED is an acquire and every write that clears it or grants the lock
+ * is a release, so that one owner sees all that the one before it did. The pairs of 3 and 4 are
+ * seq_cst. Fields marked as published (owner, slice_start, floor, watch, served) are hints when read
+ * by a waiter, and relaxed. */
+#define _GNU_SOURCE
+#include "lib/lock_impl.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "kernel-helpers/clock.h"
+
+static bool word_cas(struct lock *l, uintptr_t from, uintptr_t to)
+{
+    return __atomic_compare_exchange_n(&l->word, &from, to, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED);
+}
+
+/* The calling thread owns the lock now. */
+static void took(struct lock *l, struct node *n)
+{
+    relaxed_store(&n->state, NODE_HELD);
+    relaxed_store(&l->owner, n);
+    count_up(n->stats.acquires);
+}
+
+/* ---- The owner's side of the queue. ---- */
+
+/* T10. Takes the arrivals off the stack. The slice of an owner that was alone starts with the first. */
+static void drain(struct lock *l)
+{
+    struct node *newest;
+
+    if (relaxed_load(&l->word) == WORD_LOCKED)
+        return;
+    newest = word_node(__atomic_exchange_n(&l->word, WORD_LOCKED, __ATOMIC_SEQ_CST));
+    for (struct node *n = newest; n; n = n->next)
+        n->queued = true;
+    runqueue_append(&l->queue, newest);
+    if (!l->slice_start)
+        relaxed_store(&l->slice_start, l->queue.oldest->arrived);
+}
+
+static void unlink_node(struct lock *l, struct node *n)
+{
+    runqueue_remove(&l->queue, n);
+    n->queued = false;
+}
+
+/* Gives a waiter another role. Returns the state it had; if that was no waiting one, nothing changed. */
+static uint32_t set_role(struct node *n, uint32_t role)
+{
+    uint32_t state = relaxed_load(&n->state), to;
+
+    do {
+        if (!is_waiting(state))
+            return state;
+        to = role == NODE_GRANTED ? role : role | (state & NODE_SLEEPING);
+    } while (!__atomic_compare_exchange_n(&n->state, &state, to, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
+    return state;
+}
+
+/* Makes a waiter responsible that is not yet. False: it has given up. *asleep: it has to be woken to
+ * take notice. */
+static bool promote(struct node *h, bool *asleep)
+{
+    uint32_t state = relaxed_load(&h->state);
+
+    *asleep = false;
+    do {
+        if (!is_waiting(state))
+            return false;
+        if ((state & NODE_ROLE) != NODE_WAITING)
+            return true;
+    } while (!__atomic_compare_exchange_n(&h->state, &state, NODE_HEAD | (state & NODE_SLEEPING),
+                                          false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    *asleep = state & NODE_SLEEPING;
+    return true;
+}
+
+/* Names the responsible waiter (invariant 3). Returns it if it has to be woken to take notice. */
+static struct node *name_head(struct lock *l, int64_t now)
+{
+    struct node *h;
+    bool asleep;
+
+    for (;;) {
+        h = policy_next(l, now);
+        __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
+        if (h) {
+            if (promote(h, &asleep))
+                return asleep ? h : NULL;
+        } else if (__atomic_load_n(&l->word, __ATOMIC_SEQ_CST) == WORD_LOCKED) {
+            return NULL;
+        }
+        drain(l);
+    }
+}
+
+/* The owner's time from here on is charged to whoever is the owner then. */
+static void begin_slice(struct lock *l, int64_t now)
+{
+    if (!l->deferred_in_slice)
+        relaxed_store(&l->watch, 0);
+    l->deferred_in_slice = false;
+    relaxed_store(&l->slice_start, l->queue.count ? now : 0);
+}
+
+static void advance_floor(struct lock *l)
+{
+    if (l->queue.top && l->queue.top->served > l->floor)
+        relaxed_store(&l->floor, l->queue.top->served);
+}
+
+/* The caller's own time since slice_start. */
+static void charge_self(struct lock *l, struct node *n, int64_t now)
+{
+    int64_t start = l->slice_start;
+
+    if (start && now > start) {
+        relaxed_store(&n->served, n->served + now - start);
+        relaxed_store(&l->slice_start, now);
+    }
+}
+
+static void wake(struct node *by, struct node *n)
+{
+    count_up(by->stats.futex_wakes);
+    futex_wake(&n->state);
+}
+
+/* ---- Acquiring. ---- */
+
+/* The caller has set LOCKED with a queue there: it leaves the queue itself, and a slice starts. */
+static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
+{
+    int64_t now = clock_now_ns();
+    struct node *sleeper;
+
+    if ((from & WORD_DEFERRED) && l->slice_start && now > l->slice_start)
+        __atomic_fetch_add(&word_node(from)->charged, now - l->slice_start, __ATOMIC_RELAXED);
+    if (n->queued) {
+        unlink_node(l, n);
+        relaxed_store(&l->drop, 0); /* it was this thread that asked, or it will be asked again */
+    }
+    took(l, n);
+    n->cpu = sched_getcpu();
+    sleeper = name_head(l, now);
+    begin_slice(l, now);
+    if (sleeper)
+        wake(n, sleeper);
+}
+
+bool lock_try_take(struct lock *l, struct node *n)
+{
+    uintptr_t word = relaxed_load(&l->word);
+    bool idle = relaxed_load(&n->state) == NODE_IDLE;
+
+    while (!(word & WORD_LOCKED)) {
+        if (idle)
+            relaxed_store(&n->state, NODE_HELD); /* first, see fork.c */
+        if (!__atomic_compare_exchange_n(&l->word, &word, WORD_LOCKED, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_RELAXED))
+            continue;
+        if (word == 0)
+            took(l, n); /* T1 */
+        else
+            took_with_queue(l, n, word); /* T2, T3 */
+        return true;
+    }
+    if (idle)
+        relaxed_store(&n->state, NODE_IDLE);
+    return false;
+}
+
+void gil_lock_acquire(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+    struct node *n = node_of(l);
+    uintptr_t free = 0;
+
+    if (likely(relaxed_load(&n->state) == NODE_IDLE)) {
+        relaxed_store(&n->state, NODE_HELD); /* first, see fork.c */
+        if (likely(__atomic_compare_exchange_n(&l->word, &free, WORD_LOCKED, false,
+                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))) {
+            took(l, n); /* T1 */
+            return;
+        }
+        relaxed_store(&n->state, NODE_IDLE);
+    }
+    lock_acquire_slow(l, n, FUTEX_FOREVER, 0, NULL);
+}
+
+int gil_lock_try_acquire(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+
+    if (lock_acquire_slow(l, node_of(l), 0, 0, NULL))
+        return 0;
+    errno = EBUSY;
+    return -1;
+}
+
+int gil_lock_acquire_for(gil_lock *lock, int64_t timeout_ns)
+{
+    struct lock *l = lock_of(lock);
+    int64_t deadline = FUTEX_FOREVER;
+
+    if (timeout_ns >= 0) {
+        int64_t now = timeout_ns ? clock_now_ns() : 0;
+        deadline = timeout_ns < INT64_MAX - now ? now + timeout_ns : FUTEX_FOREVER;
+    }
+    if (lock_acquire_slow(l, node_of(l), deadline, 0, NULL))
+        return 0;
+    errno = ETIMEDOUT;
+    return -1;
+}
+
+/* ---- Releasing. ---- */
+
+/* T6. Gives the lock to h. False: h has given up; the caller still owns the lock. */
+static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
+{
+    struct node *sleeper;
+    uint32_t state;
+
+    unlink_node(l, h);
+    sleeper = name_head(l, now);
+    relaxed_store(&l->owner, h);
+    begin_slice(l, now);
+    while (!is_waiting(state = set_role(h, NODE_GRANTED))) {
+        /* h is not in the queue any more: whichever way this CAS goes, it is settled here. */
+        if (state == NODE_ORPHAN) {
+            relaxed_store(&h->state, NODE_IDLE);
+            node_recycle(h);
+        } else if (!__atomic_compare_exchange_n(&h->state, &state, NODE_IDLE, false,
+                                                __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+            continue;
+        }
+        relaxed_store(&l->owner, n);
+        if (sleeper)
+            wake(n, sleeper);
+        return false;
+    }
+    relaxed_store(&n->state, NODE_IDLE);
+    count_up(n->stats.handovers);
+    if (state & NODE_SLEEPING)
+        wake(n, h);
+    if (sleeper)
+        wake(n, sleeper);
+    return true;
+}
+
+/* T7. Frees the lock for h. False: somebody pushed, or h has given up; the caller owns the lock. */
+static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_t now)
+{
+    uint32_t state;
+
+    __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
+    state = set_role(h, NODE_HEIR);
+    if (!is_waiting(state))
+        return false;
+    if (!h->heir_since)
+        h->heir_since = now;
+    if (!word_cas(l, WORD_LOCKED, WORD_HASQ))
+        return false;
+    if (state & NODE_SLEEPING)
+        wake(n, h);
+    if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
+        word_cas(l, WORD_HASQ, WORD_LOCKED)) { /* invariant 4 */
+        relaxed_store(&l->owner, n);
+        return false;
+    }
+    relaxed_store(&n->state, NODE_IDLE);
+    return true;
+}
+
+/* T8. Defers, leaving h to watch. False: somebody pushed, or h has given up; the caller owns the
+ * lock. */
+static bool defer(struct lock *l, struct node *n, struct node *h)
+{
+    uintptr_t deferred = WORD_DEFERRED | (uintptr_t)n;
+
+    l->deferred_in_slice = true;
+    if (!word_cas(l, WORD_LOCKED, deferred))
+        return false;
+    if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
+        word_cas(l, deferred, WORD_LOCKED)) /* invariant 4 */
+        return false;
+    relaxed_store(&n->state, NODE_DEFERRING);
+    count_up(n->stats.deferred);
+    return true;
+}
+
+bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how)
+{
+    bool asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
+
+    if (asked)
+        count_up(n->stats.forced);
+    for (;;) {
+        int64_t now = clock_now_ns();
+        struct node *h;
+
+        drain(l);
+        h = policy_next(l, now);
+        if (!h) {
+            __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
+            relaxed_store(&l->slice_start, 0);
+            if (!word_cas(l, WORD_LOCKED, 0)) /* T5 */
+                continue;
+            relaxed_store(&n->state, NODE_IDLE);
+            return false;
+        }
+        advance_floor(l);
+        if (how == RELEASE_DEFER && !asked) {
+            if ((relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH) {
+                __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
+                if (defer(l, n, h))
+                    return true;
+                continue;
+            }
+            l->deferred_in_slice = true;
+            relaxed_store(&l->watch, 1);
+        }
+        charge_self(l, n, now);
+        if (asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS)) {
+            if (grant(l, n, h, now))
+                return false;
+        } else if (free_for_heir(l, n, h, now)) {
+            return false;
+        }
+    }
+}
+
+void gil_lock_release(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+    struct node *n = node_of(l);
+    uintptr_t held = WORD_LOCKED;
+
+    if (unlikely(relaxed_load(&n->state) != NODE_HELD))
+        misuse("gil_lock_release", l, "the caller does not own the lock");
+    if (likely(!l->queue.count && !relaxed_load(&l->drop))) {
+        if (likely(__atomic_compare_exchange_n(&l->word, &held, 0, false, __ATOMIC_RELEASE,
+                                               __ATOMIC_RELAXED))) {
+            relaxed_store(&n->state, NODE_IDLE); /* T5 */
+            return;
+        }
+    }
+    lock_release_slow(l, n, RELEASE_PLAIN);
+}
+
+bool gil_lock_release_deferred(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+    struct node *n = node_of(l);
+    struct node *h = relaxed_load(&l->head);
+
+    if (unlikely(relaxed_load(&n->state) != NODE_HELD))
+        misuse("gil_lock_release_deferred", l, "the caller does not own the lock");
+    if (!relaxed_load(&l->drop) && relaxed_load(&l->word) == WORD_LOCKED) {
+        if (!l->queue.count) {
+            gil_lock_release(lock);
+            return false;
+        }
+        /* The common case of a loop: no clock, no queue. */
+        if (h && (relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH && defer(l, n, h))
+            return true;
+    }
+    return lock_release_slow(l, n, RELEASE_DEFER);
+}
+
+void lock_complete(struct lock *l, struct node *n)
+{
+    int64_t start = relaxed_load(&l->slice_start);
+    struct node *h = relaxed_load(&l->head);
+    uint32_t state;
+
+    relaxed_store(&n->state, NODE_IDLE);
+    if (!word_cas(l, WORD_DEFERRED | (uintptr_t)n, WORD_HASQ)) { /* T9 */
+        count_up(n->stats.deferred_taken);
+        return;
+    }
+    count_up(n->stats.deferred_ended);
+    if (start)
+        __atomic_fetch_add(&n->charged, clock_now_ns() - start, __ATOMIC_RELAXED);
+    state = set_role(h, NODE_HEIR);
+    if (is_waiting(state)) {
+        if (state & NODE_SLEEPING)
+            wake(n, h);
+    } else if (is_abandoned(state) && word_cas(l, WORD_HASQ, WORD_LOCKED)) {
+        took(l, n); /* invariant 4 */
+        lock_release_slow(l, n, RELEASE_PLAIN);
+    }
+}
+
+void gil_lock_release_complete(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+    struct node *n = node_of(l);
+
+    if (relaxed_load(&n->state) == NODE_HELD)
+        misuse("gil_lock_release_complete", l, "the caller owns the lock");
+    if (relaxed_load(&n->state) == NODE_DEFERRING)
+        lock_complete(l, n);
+}
+
+void lock_hand_on(struct lock *l)
+{
+    struct node *n = node_of(l);
+    uintptr_t word = relaxed_load(&l->word);
+
+    if (relaxed_load(&n->state) == NODE_DEFERRING) {
+        relaxed_store(&n->state, NODE_IDLE);
+        if (word == (WORD_DEFERRED | (uintptr_t)n))
+            count_up(n->stats.deferred_ended);
+        else
+            count_up(n->stats.deferred_taken);
+    }
+    if (!(word & (WORD_HASQ | WORD_DEFERRED)) || !lock_try_take(l, n))
+        return;
+    lock_release_slow(l, n, RELEASE_GRANT);
+}
+
+void gil_lock_yield(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+    struct node *n = node_of(l);
+
+    if (relaxed_load(&n->state) != NODE_HELD)
+        misuse("gil_lock_yield", l, "the caller does not own the lock");
+    if (!l->queue.count && relaxed_load(&l->word) == WORD_LOCKED && !relaxed_load(&l->drop))
+        return;
+    lock_release_slow(l, n, RELEASE_GRANT);
+    lock_acquire_slow(l, n, FUTEX_FOREVER, WAIT_NO_ASK, NULL);
+}
+
+void gil_lock_checkpoint(gil_lock *lock)
+{
+    if (unlikely(gil_lock_drop_requested(lock))) {
+        gil_lock_release(lock);
+        gil_lock_acquire(lock);
+    }
+}

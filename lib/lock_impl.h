@@ -1,0 +1,203 @@
+/* Inside the lock: its fields, a waiter's node, and the functions that the files of lib/ share.
+ * The protocol is explained at the head of lock.c. */
+#ifndef LIB_LOCK_IMPL_H
+#define LIB_LOCK_IMPL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <gil/lock.h>
+#include <gil/stats.h>
+
+#include "kernel-helpers/futex.h"
+#include "lib/runqueue.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define relaxed_load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define relaxed_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
+
+/* ---- The lock word: flags in the low bits, a node in the others. ---- */
+enum {
+    WORD_LOCKED = 1,   /* somebody owns the lock; the node is the top of the arrival stack */
+    WORD_HASQ = 2,     /* nobody does, and the run queue is not empty; no node */
+    WORD_DEFERRED = 4, /* nobody does, the queue is not empty, and nobody was woken: the node is the deferrer */
+    WORD_FLAGS = 63,
+};
+
+/* ---- What a node is doing. Its owner thread and the owner of the lock change it by CAS. ---- */
+enum {
+    NODE_IDLE = 0,  /* nothing */
+    NODE_HELD,      /* its thread owns the lock */
+    NODE_DEFERRING, /* its thread has deferred a release */
+    NODE_WAITING,   /* waits; sleeps without a deadline unless it asked for a drop itself */
+    NODE_HEAD,      /* waits, responsible: asks at the end of the slice */
+    NODE_WATCH,     /* waits, responsible: also looks for a deferral every WATCH_NS */
+    NODE_HEIR,      /* waits, responsible: the lock was freed for it, and it competes for it */
+    NODE_GRANTED,   /* owns the lock, and has not noticed yet */
+    NODE_ABANDONED, /* its thread gave up waiting; still linked */
+    NODE_ORPHAN,    /* and that thread has ended: whoever unlinks it puts it back into the pool */
+    NODE_ROLE = 255,
+    NODE_SLEEPING = 256, /* with a waiting role: sleeps on the state word, or is about to */
+};
+
+struct node {
+    uint32_t state; /* futex word */
+    int32_t tid;
+    struct node *next;      /* stack; written by the waiter before it pushes */
+    struct runqueue_links q; /* owner of the lock */
+    bool queued;             /* owner of the lock: in the run queue */
+    bool newcomer;           /* has never waited for this lock */
+    int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
+    int64_t served;          /* GIL time used, clamped on joining; fixed while queued */
+    int64_t charged;         /* GIL time that others found it had used; added to served on joining */
+    int64_t arrived;         /* when it began to wait */
+    int64_t heir_since;      /* owner of the lock: when it was first passed over, or 0 */
+    struct lock *lock;       /* which lock it is for; NULL: none */
+    struct node *sibling;    /* the thread's next node */
+    uint32_t index;          /* pool: which node it is; never changes */
+    uint32_t pool_next;      /* pool: index + 1 of the next free node */
+    struct gil_thread_stats stats;
+} __attribute__((aligned(64)));
+
+struct lock {
+    /* What a thread that comes along reads and writes. */
+    uintptr_t word;
+    struct node *owner;  /* who has it, or had it last */
+    struct node *head;   /* the responsible waiter that an owner has named; NULL: the next to push */
+    uint32_t drop;       /* somebody asked the owner to drop the lock */
+    uint32_t watch;      /* releases are being deferred: a head looks every WATCH_NS */
+    int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
+    int64_t floor;       /* GIL time served by the least served; never lowered */
+    /* Settings. */
+    int64_t interval_ns; /* 0: the default */
+    gil_drop_request_fn *on_drop;
+    void *on_drop_arg;
+    uint32_t policy;
+    uint32_t spinners; /* waiters that spin at the moment */
+    /* The owner's own. */
+    struct runqueue queue __attribute__((aligned(64)));
+    bool deferred_in_slice; /* a deferral was tried since slice_start */
+    /* Counters of the threads that have ended. */
+    struct gil_thread_stats ended __attribute__((aligned(64)));
+};
+
+_Static_assert(sizeof(struct lock) <= sizeof(gil_lock), "gil_lock is large enough");
+_Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned enough");
+_Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
+
+/* Tunables, ns. Each says what it trades. */
+#define SPIN_NS 20000      /* a spinner's longest stay: half of what waking an idle CPU costs */
+#define WATCH_NS 300000    /* how long a deferral that nobody completes can keep the head waiting */
+#define HEIR_NS 200000     /* how long an heir may be passed over before it is granted the lock */
+#define GRANULARITY_NS 500000 /* how far behind the owner a newcomer must be to ask at once */
+#define PREEMPTION_NS 20000   /* what a waiter is charged for asking at once */
+
+static inline struct lock *lock_of(gil_lock *lock)
+{
+    return (struct lock *)lock;
+}
+
+static inline int64_t lock_interval(const struct lock *l)
+{
+    int64_t ns = relaxed_load(&l->interval_ns);
+    return ns ? ns : GIL_INTERVAL_DEFAULT_NS;
+}
+
+static inline bool is_waiting(uint32_t state)
+{
+    uint32_t role = state & NODE_ROLE;
+    return role >= NODE_WAITING && role <= NODE_HEIR;
+}
+
+static inline bool is_abandoned(uint32_t state)
+{
+    return state == NODE_ABANDONED || state == NODE_ORPHAN;
+}
+
+static inline struct node *word_node(uintptr_t word)
+{
+    return (struct node *)(word & ~(uintptr_t)WORD_FLAGS);
+}
+
+/* Counters have one writer, their thread, and are read by others. */
+#define count_up(counter) relaxed_store(&(counter), (counter) + 1)
+
+/* ---- node.c ---- */
+
+/* The calling thread's nodes, the one used last first. */
+extern _Thread_local struct node *thread_nodes;
+
+/* The calling thread's node for l, made or taken from the pool when there is none. Never fails. */
+struct node *node_find(struct lock *l);
+
+static inline struct node *node_of(struct lock *l)
+{
+    struct node *n = thread_nodes;
+    return likely(n && n->lock == l) ? n : node_find(l);
+}
+
+/* Puts a node that is not linked anywhere back into the pool. */
+void node_recycle(struct node *n);
+
+/* Calls fn for every node that was ever made, whoever has it now. */
+void node_each(void (*fn)(struct node *n, void *arg), void *arg);
+
+/* In a forked child: keeps the calling thread's nodes, and returns all others to the pool. */
+void node_after_fork(void);
+
+/* ---- policy.c ---- */
+
+/* The waiter that runs next: live when looked at (it may still give up), NULL when there is none. Reaps
+ * abandoned nodes on the way. The owner calls it, with the stack drained. */
+struct node *policy_next(struct lock *l, int64_t now);
+
+/* Sets the served time of a thread that begins to wait, and says whether it should ask the
+ * owner to drop the lock at once. */
+bool policy_join(struct lock *l, struct node *n, int64_t now);
+
+/* ---- lock.c ---- */
+enum lock_release_how { RELEASE_PLAIN, RELEASE_DEFER, RELEASE_GRANT };
+
+/* Releases a lock that others (may) wait for; returns true when the release was deferred. */
+bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how);
+
+/* Takes the lock if it is free in any way. */
+bool lock_try_take(struct lock *l, struct node *n);
+
+/* Makes sure that after a release the next waiter gets to run: if nobody has the lock yet, it is
+ * granted. For a thread that has released the lock and is about to do nothing. */
+void lock_hand_on(struct lock *l);
+
+/* Completes n's deferred release, if it is still pending: wakes the head. */
+void lock_complete(struct lock *l, struct node *n);
+
+/* Asks the owner to drop the lock. */
+void lock_ask(struct lock *l, struct node *n);
+
+/* ---- wait.c ---- */
+enum { WAIT_NO_ASK = 1 }; /* the caller has just yielded: it does not ask at once */
+
+/* Acquires the lock by all means. False: deadline_ns (CLOCK_MONOTONIC, FUTEX_FOREVER: none) passed, or
+ * `give_up` (may be NULL) returned true, which is looked at after every sleep. */
+bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline_ns, unsigned flags,
+                       bool (*give_up)(void));
+
+/* Makes every thread that waits for l look around once: for give_up. */
+void lock_wake_all(struct lock *l);
+
+/* ---- fork.c ---- */
+
+/* In a forked child: the lock belongs to the calling thread if it owned it, otherwise it is free. */
+void lock_after_fork(void);
+
+/* Frees the lock whatever its state, for a host that starts over in a forked child. */
+void lock_reset(struct lock *l);
+
+/* ---- misuse.c ---- */
+
+/* Prints one line that names the function, the calling thread and the lock's owner, and aborts. */
+_Noreturn void misuse(const char *function, const struct lock *l, const char *what);
+
+#endif

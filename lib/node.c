@@ -1,0 +1,218 @@
+/* The pool of waiters' nodes.
+ *
+ * Invariant: a node's memory stays a node for as long as the process lives (the pool is never
+ * unmapped), so that a late wake-up or a late look at a node that has changed hands does no harm. A
+ * node belongs to one thread and one lock at a time. Getting a node takes no lock and allocates with
+ * mmap only. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/lock_impl.h"
+
+enum { CHUNK_NODES = 256, CHUNKS_MAX = 16384 };
+
+_Thread_local struct node *thread_nodes;
+
+static struct node *chunks[CHUNKS_MAX];
+static uint32_t nodes_made;
+static uint64_t free_list; /* index + 1 of the first free node; a change count above, against ABA */
+static pthread_key_t exit_key;
+
+static struct node *node_at(uint32_t index)
+{
+    struct node *chunk = __atomic_load_n(&chunks[index / CHUNK_NODES], __ATOMIC_ACQUIRE);
+    return chunk ? &chunk[index % CHUNK_NODES] : NULL;
+}
+
+static _Noreturn void out_of_nodes(const char *why)
+{
+    dprintf(STDERR_FILENO, "libgil: cannot make a lock node for another thread: %s\n", why);
+    abort();
+}
+
+/* Makes sure that the chunk exists; two threads may try, and one of them wins. */
+static void chunk_map(uint32_t chunk)
+{
+    size_t size = CHUNK_NODES * sizeof(struct node);
+    struct node *none = NULL, *fresh;
+
+    if (chunk >= CHUNKS_MAX)
+        out_of_nodes("too many threads");
+    if (__atomic_load_n(&chunks[chunk], __ATOMIC_ACQUIRE))
+        return;
+    fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fresh == MAP_FAILED)
+        out_of_nodes("no memory");
+    for (uint32_t i = 0; i < CHUNK_NODES; i++)
+        fresh[i].index = chunk * CHUNK_NODES + i;
+    if (!__atomic_compare_exchange_n(&chunks[chunk], &none, fresh, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        munmap(fresh, size);
+}
+
+static struct node *pool_pop(void)
+{
+    uint64_t head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
+
+    while ((uint32_t)head) {
+        struct node *n = node_at((uint32_t)head - 1);
+        uint64_t rest = ((head >> 32) + 1) << 32 | relaxed_load(&n->pool_next);
+        if (__atomic_compare_exchange_n(&free_list, &head, rest, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            return n;
+    }
+    return NULL;
+}
+
+void node_recycle(struct node *n)
+{
+    uint64_t head = relaxed_load(&free_list), top;
+    uint32_t self = n->index + 1;
+
+    relaxed_store(&n->lock, NULL);
+    do {
+        relaxed_store(&n->pool_next, (uint32_t)head);
+        top = ((head >> 32) + 1) << 32 | self;
+    } while (!__atomic_compare_exchange_n(&free_list, &head, top, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED));
+}
+
+static struct node *node_make(void)
+{
+    struct node *n = pool_pop();
+    uint32_t index;
+
+    if (n)
+        return n;
+    index = __atomic_fetch_add(&nodes_made, 1, __ATOMIC_RELAXED);
+    chunk_map(index / CHUNK_NODES);
+    return node_at(index);
+}
+
+struct node *node_find(struct lock *l)
+{
+    struct node **link = &thread_nodes, *n, **spare = NULL;
+
+    for (; (n = *link); link = &n->sibling) {
+        if (n->lock == l)
+            break;
+        if (!n->lock) /* its lock was destroyed */
+            spare = link;
+    }
+    if (!n && spare) {
+        link = spare;
+        n = *link;
+    }
+    if (n) {
+        *link = n->sibling;
+    } else {
+        n = node_make();
+        n->tid = (int32_t)syscall(SYS_gettid);
+        if (!thread_nodes)
+            pthread_setspecific(exit_key, &thread_nodes);
+    }
+    if (n->lock != l) {
+        memset(&n->stats, 0, sizeof n->stats);
+        n->stats.tid = n->tid;
+        n->stats.threads = 1;
+        n->served = n->charged = n->heir_since = 0;
+        n->newcomer = true;
+        n->queued = false;
+        n->cpu = -1;
+        relaxed_store(&n->state, NODE_IDLE);
+        __atomic_store_n(&n->lock, l, __ATOMIC_RELEASE);
+    }
+    n->sibling = thread_nodes;
+    thread_nodes = n;
+    return n;
+}
+
+/* Adds up an ended thread's counters in its lock. */
+static void fold_stats(struct lock *l, const struct gil_thread_stats *s)
+{
+    uint64_t *to = &l->ended.acquires, max = relaxed_load(&l->ended.wait_max_ns);
+    const uint64_t *from = &s->acquires;
+
+    _Static_assert(offsetof(struct gil_thread_stats, wait_max_ns) ==
+                       sizeof(struct gil_thread_stats) - sizeof(uint64_t),
+                   "the counters are one run of uint64_t, the maximum last");
+    for (; from < &s->wait_max_ns; from++, to++)
+        __atomic_fetch_add(to, *from, __ATOMIC_RELAXED);
+    while (max < s->wait_max_ns &&
+           !__atomic_compare_exchange_n(&l->ended.wait_max_ns, &max, s->wait_max_ns, false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    __atomic_fetch_add(&l->ended.threads, 1, __ATOMIC_RELAXED);
+}
+
+/* The thread ends: a node that is still linked in a queue stays there, for the owner to reap. */
+static void thread_exit(void *arg)
+{
+    struct node *n = thread_nodes, *next;
+
+    (void)arg;
+    thread_nodes = NULL;
+    for (; n; n = next) {
+        struct lock *l = n->lock;
+        uint32_t state = NODE_ABANDONED;
+
+        next = n->sibling;
+        if (l) {
+            if (relaxed_load(&n->state) == NODE_DEFERRING)
+                lock_complete(l, n);
+            fold_stats(l, &n->stats);
+            memset(&n->stats, 0, sizeof n->stats);
+        }
+        if (!__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_ACQUIRE) &&
+            state == NODE_IDLE)
+            node_recycle(n);
+        /* A thread that ends while it owns the lock keeps its node: the lock stays taken, and a
+         * message about it can still name the thread. */
+    }
+}
+
+void node_each(void (*fn)(struct node *n, void *arg), void *arg)
+{
+    uint32_t made = __atomic_load_n(&nodes_made, __ATOMIC_ACQUIRE);
+
+    for (uint32_t i = 0; i < made; i++) {
+        struct node *n = node_at(i);
+        if (n)
+            fn(n, arg);
+    }
+}
+
+static void forget_unless_mine(struct node *n, void *arg)
+{
+    (void)arg;
+    for (struct node *mine = thread_nodes; mine; mine = mine->sibling)
+        if (mine == n)
+            return;
+    relaxed_store(&n->state, NODE_IDLE);
+    node_recycle(n);
+}
+
+void node_after_fork(void)
+{
+    free_list = 0;
+    node_each(forget_unless_mine, NULL);
+    for (struct node *n = thread_nodes; n; n = n->sibling) {
+        n->tid = (int32_t)syscall(SYS_gettid);
+        memset(&n->stats, 0, sizeof n->stats);
+        n->stats.tid = n->tid;
+        n->stats.threads = 1;
+    }
+}
+
+/* Before the first lock is used: later keys might need an allocation to be set. */
+__attribute__((constructor)) static void node_start(void)
+{
+    pthread_key_create(&exit_key, thread_exit);
+    pthread_atfork(NULL, NULL, lock_after_fork);
+}

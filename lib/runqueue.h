@@ -1,0 +1,38 @@
+/* The run queue: the waiters that an owner has taken off the arrival stack.
+ *
+ * Invariant: only the owner of the lock reads or writes a run queue and the queue fields of the
+ * nodes in it. Every queued node is on the *arrival list* (oldest first); those before `fresh` on
+ * that list are also in the *heap*, ordered by GIL time served, oldest first among equals. New nodes
+ * enter the heap a few at a time, so that ten thousand arrivals at once do not hold the owner up.
+ *
+ * The heap is leftist: intrusive, and O(log n) in the worst case for insertion and removal. */
+#ifndef LIB_RUNQUEUE_H
+#define LIB_RUNQUEUE_H
+
+#include <stdint.h>
+
+struct node;
+
+struct runqueue_links {
+    struct node *older, *newer;       /* arrival list */
+    struct node *left, *right, *parent; /* heap */
+    uint32_t rank;                    /* heap: length of the shortest way down to an empty place; 0: not in it */
+};
+
+struct runqueue {
+    struct node *oldest, *newest; /* arrival list */
+    struct node *fresh;           /* first of the arrival list that is not in the heap */
+    struct node *top;             /* the heap's least served */
+    uint32_t count;
+};
+
+/* Takes over a chain of nodes linked by node->next, newest first, as it comes off the stack. */
+void runqueue_append(struct runqueue *q, struct node *newest);
+
+/* Moves a bounded number of fresh nodes into the heap, at least one if there are any. */
+void runqueue_settle(struct runqueue *q);
+
+/* Removes a node that is in the queue. */
+void runqueue_remove(struct runqueue *q, struct node *n);
+
+#endif

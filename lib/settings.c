@@ -1,0 +1,67 @@
+/* The small functions of the lock's interface: settings, questions, the end. See include/gil/lock.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/lock_impl.h"
+
+#define INTERVAL_MIN_NS 1000
+
+int gil_lock_set_policy(gil_lock *lock, gil_policy policy)
+{
+    if (policy != GIL_FAIR && policy != GIL_FIFO) {
+        errno = EINVAL;
+        return -1;
+    }
+    relaxed_store(&lock_of(lock)->policy, (uint32_t)policy);
+    return 0;
+}
+
+void gil_lock_set_interval(gil_lock *lock, int64_t interval_ns)
+{
+    relaxed_store(&lock_of(lock)->interval_ns,
+                  interval_ns < INTERVAL_MIN_NS ? INTERVAL_MIN_NS : interval_ns);
+}
+
+int64_t gil_lock_get_interval(const gil_lock *lock)
+{
+    return lock_interval((const struct lock *)lock);
+}
+
+void gil_lock_on_drop_request(gil_lock *lock, gil_drop_request_fn *fn, void *arg)
+{
+    lock_of(lock)->on_drop = fn;
+    lock_of(lock)->on_drop_arg = arg;
+}
+
+bool gil_lock_held(const gil_lock *lock)
+{
+    return relaxed_load(&node_of((struct lock *)lock)->state) == NODE_HELD;
+}
+
+bool gil_lock_drop_requested(const gil_lock *lock)
+{
+    return relaxed_load(&((const struct lock *)lock)->drop);
+}
+
+static void forget_lock(struct node *n, void *lock)
+{
+    if (relaxed_load(&n->lock) != lock)
+        return;
+    if (is_waiting(relaxed_load(&n->state)))
+        misuse("gil_lock_destroy", lock, "a thread waits for the lock");
+    /* A node that is still linked is unlinked with the queue, which is dropped as a whole. */
+    if (relaxed_load(&n->state) == NODE_ORPHAN)
+        node_recycle(n);
+    relaxed_store(&n->state, NODE_IDLE);
+    relaxed_store(&n->lock, NULL);
+}
+
+void gil_lock_destroy(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+
+    if (relaxed_load(&l->word) & (WORD_LOCKED | WORD_DEFERRED))
+        misuse("gil_lock_destroy", l, "the lock is still in use");
+    node_each(forget_lock, l);
+    memset(lock, 0, sizeof *lock);
+}

@@ -1,0 +1,294 @@
+/* A waiter's side of the lock: pushing, asking, spinning, sleeping, giving up.
+ *
+ * Invariant: a waiter sleeps only with NODE_SLEEPING set in its state word, and on that very value; whoever
+ * changes the word and finds the flag wakes it. One that is responsible (head, watch, heir), or that
+ * has asked for a drop itself, never sleeps without a deadline. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+
+#include "kernel-helpers/clock.h"
+#include "kernel-helpers/cpus.h"
+#include "lib/lock_impl.h"
+
+#define NEVER INT64_MAX
+
+/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
+ * so that it spins for the last few microseconds instead of being late. */
+#define EARLY_NS 70000
+
+/* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner that
+ * only passes through is gone by then. */
+#define GLANCES 24
+
+static uint32_t spinners_max;
+
+__attribute__((constructor)) static void wait_start(void)
+{
+    spinners_max = (uint32_t)cpus_usable() - 1;
+}
+
+static inline void pause_cpu(void)
+{
+    __builtin_ia32_pause();
+}
+
+/* Does it make sense to spin: has the owner probably got another CPU? */
+static bool owner_elsewhere(const struct lock *l)
+{
+    const struct node *owner = relaxed_load(&l->owner);
+
+    return spinners_max > 0 && (!owner || relaxed_load(&owner->cpu) != sched_getcpu());
+}
+
+/* Spins until n's state is no longer `state`, until the lock is free (if `compete`), or until the
+ * time `until`, but no longer than SPIN_NS. Returns false at once where spinning cannot help. */
+static bool spin(struct lock *l, struct node *n, uint32_t state, int64_t until, bool compete)
+{
+    bool changed = false;
+
+    if (!owner_elsewhere(l))
+        return false;
+    if (__atomic_fetch_add(&l->spinners, 1, __ATOMIC_RELAXED) < spinners_max) {
+        int64_t latest = clock_now_ns() + SPIN_NS;
+        if (until > latest)
+            until = latest;
+        for (uint32_t i = 1; !changed; i++) {
+            pause_cpu();
+            changed = relaxed_load(&n->state) != state ||
+                      (compete && !(relaxed_load(&l->word) & WORD_LOCKED));
+            if (i % 8 == 0 && clock_now_ns() >= until)
+                break;
+        }
+    }
+    __atomic_fetch_sub(&l->spinners, 1, __ATOMIC_RELAXED);
+    return changed;
+}
+
+void lock_ask(struct lock *l, struct node *n)
+{
+    gil_drop_request_fn *fn = l->on_drop;
+
+    count_up(n->stats.requests);
+    __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
+    if (fn)
+        fn((gil_lock *)l, l->on_drop_arg);
+}
+
+/* Gives up waiting. False: the lock was granted first. Afterwards somebody else is responsible, if
+ * anybody waits (lock.c, invariant 4). */
+static bool abandon(struct lock *l, struct node *n)
+{
+    uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
+    uintptr_t word;
+
+    do {
+        if (!is_waiting(state))
+            return false;
+    } while (!__atomic_compare_exchange_n(&n->state, &state, NODE_ABANDONED, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
+    if ((state & NODE_ROLE) == NODE_WAITING)
+        return true;
+    word = __atomic_load_n(&l->word, __ATOMIC_SEQ_CST);
+    if (word & WORD_LOCKED)
+        lock_ask(l, n); /* the owner drains and names another */
+    else if (word != 0 && lock_try_take(l, n))
+        lock_release_slow(l, n, RELEASE_PLAIN);
+    return true;
+}
+
+/* Joins the waiters. False: the lock is free again, and n is not linked. */
+static bool push(struct lock *l, struct node *n)
+{
+    uintptr_t word = relaxed_load(&l->word);
+    uint32_t waiting = NODE_WAITING;
+
+    relaxed_store(&n->state, NODE_WAITING);
+    do {
+        if (!(word & WORD_LOCKED)) {
+            relaxed_store(&n->state, NODE_IDLE);
+            return false;
+        }
+        n->next = word_node(word);
+    } while (!__atomic_compare_exchange_n(&l->word, &word, (uintptr_t)n | WORD_LOCKED, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    /* Invariant 3 of lock.c: push, then look. */
+    if (!word_node(word) && !__atomic_load_n(&l->head, __ATOMIC_SEQ_CST))
+        __atomic_compare_exchange_n(&n->state, &waiting, NODE_HEAD, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_RELAXED);
+    return true;
+}
+
+/* When the owner's slice ends. */
+static int64_t slice_end(const struct lock *l, const struct node *n)
+{
+    int64_t start = relaxed_load(&l->slice_start);
+
+    return (start ? start : n->arrived) + lock_interval(l);
+}
+
+static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
+{
+    uint32_t sleeping = state | NODE_SLEEPING;
+
+    if (!__atomic_compare_exchange_n(&n->state, &state, sleeping, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED))
+        return;
+    count_up(n->stats.futex_waits);
+    futex_wait(&n->state, sleeping, deadline == NEVER ? FUTEX_FOREVER : deadline);
+    __atomic_fetch_and(&n->state, ~(uint32_t)NODE_SLEEPING, __ATOMIC_ACQUIRE);
+}
+
+/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any. False: the
+ * state has changed. */
+static bool settle_role(struct lock *l, struct node *n, uint32_t *state)
+{
+    bool watch = relaxed_load(&l->watch);
+    uint32_t to = *state;
+
+    if (watch && to != NODE_WAITING)
+        to = NODE_WATCH;
+    else if (!watch && to == NODE_WATCH)
+        to = NODE_HEAD;
+    if (to == *state)
+        return true;
+    if (!__atomic_compare_exchange_n(&n->state, state, to, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED))
+        return false;
+    *state = to;
+    return true;
+}
+
+/* Waits while linked. ask_at: when to ask the owner to drop the lock, NEVER while somebody else is
+ * responsible. */
+static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_t ask_at,
+                        bool (*give_up)(void))
+{
+    for (;;) {
+        uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
+        uint32_t role = state & NODE_ROLE;
+        int64_t now, wake_at;
+
+        if (role == NODE_GRANTED) {
+            relaxed_store(&n->state, NODE_HELD);
+            n->cpu = sched_getcpu();
+            count_up(n->stats.acquires);
+            return true;
+        }
+        if (role != NODE_WAITING && lock_try_take(l, n))
+            return true;
+        now = clock_now_ns();
+        if ((deadline != FUTEX_FOREVER && now >= deadline) || (give_up && give_up())) {
+            if (abandon(l, n))
+                return false;
+            continue;
+        }
+        if (role == NODE_HEIR) {
+            if (spin(l, n, state, NEVER, true))
+                continue;
+            /* Too late. Where releases are deferred it goes on to watch, otherwise it asks. */
+            if (!relaxed_load(&l->watch))
+                ask_at = now;
+        }
+        if (role != NODE_WAITING && ask_at == NEVER)
+            ask_at = slice_end(l, n);
+        if (now >= ask_at) {
+            lock_ask(l, n);
+            ask_at = now + lock_interval(l);
+            if (spin(l, n, state, NEVER, false))
+                continue;
+        }
+        if (!settle_role(l, n, &state))
+            continue;
+        role = state;
+        wake_at = ask_at;
+        if (role == NODE_WATCH && now + WATCH_NS < wake_at) {
+            wake_at = now + WATCH_NS;
+        } else if (role != NODE_WAITING && owner_elsewhere(l)) {
+            if (ask_at - now > SPIN_NS)
+                wake_at = ask_at - now > EARLY_NS ? ask_at - EARLY_NS : ask_at - SPIN_NS;
+            else if (spin(l, n, state, ask_at, false) || clock_now_ns() >= ask_at)
+                continue;
+        }
+        if (deadline != FUTEX_FOREVER && deadline < wake_at)
+            wake_at = deadline;
+        sleep_until(n, state, wake_at);
+    }
+}
+
+/* A deferral of the caller's own: T4, or somebody has taken it over. */
+static bool take_back(struct lock *l, struct node *n)
+{
+    uintptr_t word = WORD_DEFERRED | (uintptr_t)n;
+
+    if (__atomic_compare_exchange_n(&l->word, &word, WORD_LOCKED, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_RELAXED)) {
+        relaxed_store(&n->state, NODE_HELD);
+        count_up(n->stats.deferred_back);
+        return true;
+    }
+    relaxed_store(&n->state, NODE_IDLE);
+    count_up(n->stats.deferred_taken);
+    return false;
+}
+
+/* Looks at the word for a moment before queueing. */
+static bool glance(struct lock *l, struct node *n)
+{
+    for (int i = 0;; i++) {
+        if (lock_try_take(l, n))
+            return true;
+        if (i == GLANCES || (i == 0 && !owner_elsewhere(l)))
+            return false;
+        pause_cpu();
+    }
+}
+
+bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigned flags,
+                       bool (*give_up)(void))
+{
+    uint32_t state = relaxed_load(&n->state);
+    int64_t ask_at = NEVER, now, waited;
+    bool got;
+
+    if (state == NODE_HELD)
+        misuse("gil_lock_acquire", l, "the caller owns the lock already");
+    if (state == NODE_DEFERRING && take_back(l, n))
+        return true;
+    if (deadline == 0)
+        return lock_try_take(l, n);
+    if (glance(l, n))
+        return true;
+    now = clock_now_ns();
+    /* Still linked from a wait that timed out: wait on in place. Otherwise queue. */
+    state = NODE_ABANDONED;
+    if (!__atomic_compare_exchange_n(&n->state, &state, NODE_HEAD, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED)) {
+        n->arrived = now;
+        n->heir_since = 0;
+        if (policy_join(l, n, now) && !(flags & WAIT_NO_ASK))
+            ask_at = now;
+        while (!push(l, n))
+            if (lock_try_take(l, n))
+                return true;
+    }
+    got = wait_linked(l, n, deadline, ask_at, give_up);
+    waited = clock_now_ns() - now;
+    if (got)
+        count_up(n->stats.contended);
+    relaxed_store(&n->stats.wait_ns, n->stats.wait_ns + (uint64_t)waited);
+    if ((uint64_t)waited > n->stats.wait_max_ns)
+        relaxed_store(&n->stats.wait_max_ns, (uint64_t)waited);
+    return got;
+}
+
+static void wake_waiter(struct node *n, void *lock)
+{
+    if (relaxed_load(&n->lock) == lock && is_waiting(relaxed_load(&n->state)))
+        futex_wake(&n->state);
+}
+
+void lock_wake_all(struct lock *l)
+{
+    node_each(wake_waiter, l);
+}
