@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STRETCHES = 60, PER_STRETCH = 10000 };
+enum { STRETCHES = 400, PER_STRETCH = 1500 };
 
 typedef void step_fn(void *arg);
 

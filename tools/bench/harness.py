@@ -172,5 +172,6 @@ def web_load(connections):
     def load(port, seconds):
         # wrk counts from its start, warm-up included, and takes whole seconds only.
         return [installed("wrk"), f"-c{connections}", "-t1",
-                f"-d{math.ceil(seconds + WARM_UP_S)}", "--latency", "--timeout", "10s", f"http://127.0.0.1:{port}/"], parse_wrk
+                f"-d{math.ceil(seconds + WARM_UP_S)}", "--latency", "--timeout", "10s",
+                f"http://127.0.0.1:{port}/"], parse_wrk
     return load

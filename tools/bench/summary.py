@@ -18,14 +18,16 @@ def bootstrap(values):
     return medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES) - 1]
 
 
+def three_digits(value):
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def short(value):
     """Three digits, and k or M where it helps."""
     for limit, scale, unit in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(value) >= limit:
-            return f"{value / scale:.3g}{unit}" if value / scale < 1000 else f"{value / scale:.0f}{unit}"
-    if value == 0:
-        return "0"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+            return three_digits(value / scale) + unit
+    return three_digits(value)
 
 
 def duration(us):

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { HOLE_NS = 500000, ROOM = 65536 };
@@ -35,6 +36,7 @@ int main(void)
 {
     size_t count = 0;
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever killed the driver did not stop this loop */
     signal(SIGTERM, on_term);
     puts("{\"ready\": true}");
     fflush(stdout);
