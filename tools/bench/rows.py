@@ -1,8 +1,8 @@
-"""The rows of the suite: what is run, what is shown of it, and what stock must show for it to count.
+"""The rows of the suite: what is run, what is shown, and what stock must show for a row to count.
 
-A row's measure(side, seconds) runs one window and gives a dictionary of figures. A `close` row is one
-whose ratio is judged within 10 % of 1: it is measured in many short triples (stock, libgil, stock
-again), the others in a few longer rounds.
+A row's measure(side, seconds) runs one window and gives a dictionary of figures. A `close` row is
+one whose ratio is judged within 10 % of 1: it is measured in many short triples (stock, libgil,
+stock again), the others in a few longer rounds.
 """
 import dataclasses
 import functools
@@ -39,7 +39,7 @@ P99 = Figure("p99_us", "p99", "us")
 WORK = Figure("work", "CPU work/s")
 LATENCY = [RATE, Figure("p50_us", "p50", "us"), P99, Figure("p999_us", "p99.9", "us")]
 
-# Requests/s of stock, from half the least to twice the most that was seen when the targets were set.
+# Requests/s of stock: half the least to twice the most that was seen when the targets were set.
 STOCK_UDP = {0: (8500, 34000), 1: (56, 420), 4: (15, 88)}
 
 

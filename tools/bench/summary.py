@@ -1,4 +1,4 @@
-"""The arithmetic of the suite: medians, quantiles, bootstrap intervals, and how a figure is printed.
+"""The arithmetic of the suite: bootstrap intervals, and how figures are printed.
 
 Invariant: the same figures give the same summary; the bootstrap's random numbers are seeded.
 """

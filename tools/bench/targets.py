@@ -1,9 +1,9 @@
 """What the figures have to show, and whether they do.
 
-A ratio is the median of the ratios of the runs that stood beside each other. A target whose row has
-no figures, or is void, is neither passed nor missed: it says why. A ratio that is judged within 10 %
-of 1 is also given with the bootstrap's 95 % interval and with the same harness's ratio of stock to
-itself; where either interval is wider than ±3 %, the row is void.
+A ratio is the median of the ratios of the runs that stood beside each other. A target whose row
+has no figures, or is void, is neither passed nor missed: it says why. A ratio that is judged within
+10 % of 1 is also given with the bootstrap's 95 % interval and with the same harness's ratio of stock
+to itself; where either interval is wider than ±3 %, the row is void.
 """
 import dataclasses
 import statistics

@@ -1,4 +1,4 @@
-"""An asyncio loop that wants to wake every millisecond beside threads that compute: ticker.py COUNT.
+"""An asyncio loop that wants to wake every millisecond beside computing threads: ticker.py COUNT.
 
 `ops` is how often a second it did; how late it woke is given as quantiles.
 """

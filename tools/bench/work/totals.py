@@ -1,5 +1,5 @@
-"""Two threads that call something which gives the GIL up around work of its own, beside threads that
-compute: totals.py sha4k|sha64k|zlib|stat|listdir COUNT."""
+"""Two threads that call something which gives the GIL up around work of its own, beside threads
+that compute: totals.py sha4k|sha64k|zlib|stat|listdir COUNT."""
 import hashlib
 import os
 import sys

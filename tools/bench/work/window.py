@@ -1,7 +1,7 @@
 """What every workload shares: threads that compute, and the measured window.
 
-A workload starts its threads and calls measure(). That prints one line when it is ready, waits for a
-line on standard input (the window begins), for another (it ends), prints one JSON line with the
+A workload starts its threads and calls measure(). That prints one line when it is ready, waits for
+a line on standard input (the window begins), for another (it ends), prints one JSON line with the
 figures of the time between, and goes on until the end of file, so that no workload outlives its
 driver.
 
