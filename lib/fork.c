@@ -1,10 +1,10 @@
 /* After a fork, in the child: only the calling thread is left.
  *
  * A lock that it owned stays its own; any other lock that was in use is free; queues are empty and
- * a deferral that was pending in the parent is void. Locks are found through the nodes of the threads
- * that were using them at the moment of the fork, so that no memory of a lock that was given back
- * without being destroyed is touched. For this, a thread's node says HELD from before it takes the
- * lock until after it has released it. */
+ * a deferral that was pending in the parent is void. Locks are found through the nodes of the
+ * threads that were using them at the moment of the fork, so that no memory of a lock that was
+ * given back without being destroyed is touched. For this, a thread's node says HELD from before it
+ * takes the lock until after it has released it. */
 #include <string.h>
 
 #include "lib/lock_impl.h"

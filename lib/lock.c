@@ -4,38 +4,37 @@
  *   0                 free, and nobody waits: the queue is empty, head is NULL
  *   LOCKED | top      the owner. Waiters push their node onto the arrival stack with a CAS; the
  *                     owner takes all of them off with an exchange (drain), and nobody else does.
- *   HASQ              free, the queue is not empty; nobody. The head has been made heir and woken; whoever
- *                     comes along competes with it.
- *   DEFERRED | node   free for the moment, the queue is not empty; nobody. The deferrer (node) may
- *                     take the lock back, anybody else may take it over.
+ *   HASQ              free, the queue is not empty; nobody. The head has been made heir and woken;
+ * whoever comes along competes with it. DEFERRED | node   free for the moment, the queue is not
+ * empty; nobody. The deferrer (node) may take the lock back, anybody else may take it over.
  *
  * Invariants
  * 1. Run queue, floor, slice and head are written by the thread whose CAS set LOCKED, or to whom
- *    that thread granted the lock (a release store of GRANTED into the waiter's node, read with acquire).
+ *    that thread granted the lock (a release store of GRANTED into the waiter's node, read with
+ * acquire).
  * 2. In HASQ and DEFERRED the stack is empty: all linked nodes are in the run queue.
  * 3. Somebody responsible: whenever a thread waits, some waiter sleeps with a deadline. It is
- *    the one named in `head`, or, while head is NULL, the one that pushed onto an empty stack. A waiter
- *    pushes first and reads head afterwards; an owner that stores NULL into head looks at the
+ *    the one named in `head`, or, while head is NULL, the one that pushed onto an empty stack. A
+ * waiter pushes first and reads head afterwards; an owner that stores NULL into head looks at the
  *    stack again afterwards: one of the two sees the other (both seq_cst).
- * 4. A waiter that gives up (CAS to ABANDONED) looks at the word afterwards, and whoever frees the word
- *    for a waiter (HASQ, DEFERRED) looks at that waiter's state afterwards: one of the two sees the
- *    other, takes the lock, and names another.
- * 5. A waiter is granted the lock at most once per wait: GRANTED is set by a CAS from a waiting role.
- *    Where that fails because the waiter has given up, its node is reaped and another is chosen.
+ * 4. A waiter that gives up (CAS to ABANDONED) looks at the word afterwards, and whoever frees the
+ * word for a waiter (HASQ, DEFERRED) looks at that waiter's state afterwards: one of the two sees
+ * the other, takes the lock, and names another.
+ * 5. A waiter is granted the lock at most once per wait: GRANTED is set by a CAS from a waiting
+ * role. Where that fails because the waiter has given up, its node is reaped and another is chosen.
  * 6. After its last write to the word a releasing thread touches only nodes, whose memory is never
  *    unmapped (node.c), and never the lock.
  *
  * Transitions, by the tag that stands beside them in the code:
- *   T1 acquire from 0                     T6 grant (a request is pending, or the heir waited too long)
- *   T2 acquire from HASQ                  T7 release to HASQ, the head becomes heir
- *   T3 take over from DEFERRED            T8 defer
- *   T4 take back from DEFERRED            T9 complete a deferral: DEFERRED to HASQ
- *   T5 release to 0                       T10 drain
+ *   T1 acquire from 0                     T6 grant (a request is pending, or the heir waited too
+ * long) T2 acquire from HASQ                  T7 release to HASQ, the head becomes heir T3 take
+ * over from DEFERRED            T8 defer T4 take back from DEFERRED            T9 complete a
+ * deferral: DEFERRED to HASQ T5 release to 0                       T10 drain
  *
- * Memory orders: the CAS that sets LOCKED is an acquire and every write that clears it or grants the lock
- * is a release, so that one owner sees all that the one before it did. The pairs of 3 and 4 are
- * seq_cst. Fields marked as published (owner, slice_start, floor, watch, served) are hints when read
- * by a waiter, and relaxed. */
+ * Memory orders: the CAS that sets LOCKED is an acquire and every write that clears it or grants
+ * the lock is a release, so that one owner sees all that the one before it did. The pairs of 3 and
+ * 4 are seq_cst. Fields marked as published (owner, slice_start, floor, watch, served) are hints
+ * when read by a waiter, and relaxed. */
 #define _GNU_SOURCE
 #include "lib/lock_impl.h"
 
@@ -61,7 +60,8 @@ static void took(struct lock *l, struct node *n)
 
 /* ---- The owner's side of the queue. ---- */
 
-/* T10. Takes the arrivals off the stack. The slice of an owner that was alone starts with the first. */
+/* T10. Takes the arrivals off the stack. The slice of an owner that was alone starts with the
+ * first. */
 static void drain(struct lock *l)
 {
     struct node *newest;
@@ -82,7 +82,8 @@ static void unlink_node(struct lock *l, struct node *n)
     n->queued = false;
 }
 
-/* Gives a waiter another role. Returns the state it had; if that was no waiting one, nothing changed. */
+/* Gives a waiter another role. Returns the state it had; if that was no waiting one, nothing
+ * changed. */
 static uint32_t set_role(struct node *n, uint32_t role)
 {
     uint32_t state = relaxed_load(&n->state), to;
@@ -96,8 +97,8 @@ static uint32_t set_role(struct node *n, uint32_t role)
     return state;
 }
 
-/* Makes a waiter responsible that is not yet. False: it has given up. *asleep: it has to be woken to
- * take notice. */
+/* Makes a waiter responsible that is not yet. False: it has given up. *asleep: it has to be woken
+ * to take notice. */
 static bool promote(struct node *h, bool *asleep)
 {
     uint32_t state = relaxed_load(&h->state);
@@ -213,17 +214,11 @@ void gil_lock_acquire(gil_lock *lock)
 {
     struct lock *l = lock_of(lock);
     struct node *n = node_of(l);
-    uintptr_t free = 0;
 
-    if (likely(relaxed_load(&n->state) == NODE_IDLE)) {
-        relaxed_store(&n->state, NODE_HELD); /* first, see fork.c */
-        if (likely(__atomic_compare_exchange_n(&l->word, &free, WORD_LOCKED, false,
-                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))) {
-            took(l, n); /* T1 */
-            return;
-        }
-        relaxed_store(&n->state, NODE_IDLE);
-    }
+    if (lock_acquire_fast(l, n))
+        return; /* T1 */
+    if (relaxed_load(&n->state) == NODE_HELD)
+        misuse("gil_lock_acquire", l, "the caller owns the lock already");
     lock_acquire_slow(l, n, FUTEX_FOREVER, 0, NULL);
 }
 
@@ -240,13 +235,16 @@ int gil_lock_try_acquire(gil_lock *lock)
 int gil_lock_acquire_for(gil_lock *lock, int64_t timeout_ns)
 {
     struct lock *l = lock_of(lock);
+    struct node *n = node_of(l);
     int64_t deadline = FUTEX_FOREVER;
 
+    if (relaxed_load(&n->state) == NODE_HELD)
+        misuse("gil_lock_acquire_for", l, "the caller owns the lock already");
     if (timeout_ns >= 0) {
         int64_t now = timeout_ns ? clock_now_ns() : 0;
         deadline = timeout_ns < INT64_MAX - now ? now + timeout_ns : FUTEX_FOREVER;
     }
-    if (lock_acquire_slow(l, node_of(l), deadline, 0, NULL))
+    if (lock_acquire_slow(l, n, deadline, 0, NULL))
         return 0;
     errno = ETIMEDOUT;
     return -1;

@@ -12,17 +12,18 @@
 #include "kernel-helpers/futex.h"
 #include "lib/runqueue.h"
 
-#define likely(x) __builtin_expect(!!(x), 1)
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define relaxed_load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define relaxed_load(p)     __atomic_load_n(p, __ATOMIC_RELAXED)
 #define relaxed_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 
 /* ---- The lock word: flags in the low bits, a node in the others. ---- */
 enum {
-    WORD_LOCKED = 1,   /* somebody owns the lock; the node is the top of the arrival stack */
-    WORD_HASQ = 2,     /* nobody does, and the run queue is not empty; no node */
-    WORD_DEFERRED = 4, /* nobody does, the queue is not empty, and nobody was woken: the node is the deferrer */
+    WORD_LOCKED = 1, /* somebody owns the lock; the node is the top of the arrival stack */
+    WORD_HASQ = 2,   /* nobody does, and the run queue is not empty; no node */
+    WORD_DEFERRED =
+        4, /* nobody does, the queue is not empty, and nobody was woken: the node is the deferrer */
     WORD_FLAGS = 63,
 };
 
@@ -45,29 +46,29 @@ enum {
 struct node {
     uint32_t state; /* futex word */
     int32_t tid;
-    struct node *next;      /* stack; written by the waiter before it pushes */
+    struct node *next;       /* stack; written by the waiter before it pushes */
     struct runqueue_links q; /* owner of the lock */
     bool queued;             /* owner of the lock: in the run queue */
     bool newcomer;           /* has never waited for this lock */
     int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
     int64_t served;          /* GIL time used, clamped on joining; fixed while queued */
-    int64_t charged;         /* GIL time that others found it had used; added to served on joining */
-    int64_t arrived;         /* when it began to wait */
-    int64_t heir_since;      /* owner of the lock: when it was first passed over, or 0 */
-    struct lock *lock;       /* which lock it is for; NULL: none */
-    struct node *sibling;    /* the thread's next node */
-    uint32_t index;          /* pool: which node it is; never changes */
-    uint32_t pool_next;      /* pool: index + 1 of the next free node */
+    int64_t charged;      /* GIL time that others found it had used; added to served on joining */
+    int64_t arrived;      /* when it began to wait */
+    int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */
+    struct lock *lock;    /* which lock it is for; NULL: none */
+    struct node *sibling; /* the thread's next node */
+    uint32_t index;       /* pool: which node it is; never changes */
+    uint32_t pool_next;   /* pool: index + 1 of the next free node */
     struct gil_thread_stats stats;
 } __attribute__((aligned(64)));
 
 struct lock {
     /* What a thread that comes along reads and writes. */
     uintptr_t word;
-    struct node *owner;  /* who has it, or had it last */
-    struct node *head;   /* the responsible waiter that an owner has named; NULL: the next to push */
-    uint32_t drop;       /* somebody asked the owner to drop the lock */
-    uint32_t watch;      /* releases are being deferred: a head looks every WATCH_NS */
+    struct node *owner; /* who has it, or had it last */
+    struct node *head;  /* the responsible waiter that an owner has named; NULL: the next to push */
+    uint32_t drop;      /* somebody asked the owner to drop the lock */
+    uint32_t watch;     /* releases are being deferred: a head looks every WATCH_NS */
     int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
     int64_t floor;       /* GIL time served by the least served; never lowered */
     /* Settings. */
@@ -88,11 +89,11 @@ _Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned
 _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
 
 /* Tunables, ns. Each says what it trades. */
-#define SPIN_NS 20000      /* a spinner's longest stay: half of what waking an idle CPU costs */
-#define WATCH_NS 300000    /* how long a deferral that nobody completes can keep the head waiting */
-#define HEIR_NS 200000     /* how long an heir may be passed over before it is granted the lock */
+#define SPIN_NS        20000 /* a spinner's longest stay: half of what waking an idle CPU costs */
+#define WATCH_NS       300000 /* how long a deferral that nobody completes can keep the head waiting */
+#define HEIR_NS        200000 /* how long an heir may be passed over before it is granted the lock */
 #define GRANULARITY_NS 500000 /* how far behind the owner a newcomer must be to ask at once */
-#define PREEMPTION_NS 20000   /* what a waiter is charged for asking at once */
+#define PREEMPTION_NS  20000  /* what a waiter is charged for asking at once */
 
 static inline struct lock *lock_of(gil_lock *lock)
 {
@@ -147,10 +148,29 @@ void node_each(void (*fn)(struct node *n, void *arg), void *arg);
 /* In a forked child: keeps the calling thread's nodes, and returns all others to the pool. */
 void node_after_fork(void);
 
+/* Takes the lock if it is free and nobody waits for it. The node says HELD before the lock is
+ * taken: see fork.c. */
+static inline bool lock_acquire_fast(struct lock *l, struct node *n)
+{
+    uintptr_t free = 0;
+
+    if (unlikely(relaxed_load(&n->state) != NODE_IDLE))
+        return false;
+    relaxed_store(&n->state, NODE_HELD);
+    if (likely(__atomic_compare_exchange_n(&l->word, &free, WORD_LOCKED, false, __ATOMIC_ACQUIRE,
+                                           __ATOMIC_RELAXED))) {
+        relaxed_store(&l->owner, n);
+        count_up(n->stats.acquires);
+        return true;
+    }
+    relaxed_store(&n->state, NODE_IDLE);
+    return false;
+}
+
 /* ---- policy.c ---- */
 
-/* The waiter that runs next: live when looked at (it may still give up), NULL when there is none. Reaps
- * abandoned nodes on the way. The owner calls it, with the stack drained. */
+/* The waiter that runs next: live when looked at (it may still give up), NULL when there is none.
+ * Reaps abandoned nodes on the way. The owner calls it, with the stack drained. */
 struct node *policy_next(struct lock *l, int64_t now);
 
 /* Sets the served time of a thread that begins to wait, and says whether it should ask the
@@ -177,10 +197,13 @@ void lock_complete(struct lock *l, struct node *n);
 void lock_ask(struct lock *l, struct node *n);
 
 /* ---- wait.c ---- */
-enum { WAIT_NO_ASK = 1 }; /* the caller has just yielded: it does not ask at once */
+enum {
+    WAIT_NO_ASK = 1, /* the caller has just yielded: it does not ask at once */
+    WAIT_ASK = 2,    /* it asks at the end of a slice, whoever else is responsible */
+};
 
-/* Acquires the lock by all means. False: deadline_ns (CLOCK_MONOTONIC, FUTEX_FOREVER: none) passed, or
- * `give_up` (may be NULL) returned true, which is looked at after every sleep. */
+/* Acquires the lock by all means. False: deadline_ns (CLOCK_MONOTONIC, FUTEX_FOREVER: none) passed,
+ * or `give_up` (may be NULL) returned true, which is looked at after every sleep. */
 bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline_ns, unsigned flags,
                        bool (*give_up)(void));
 
@@ -189,7 +212,8 @@ void lock_wake_all(struct lock *l);
 
 /* ---- fork.c ---- */
 
-/* In a forked child: the lock belongs to the calling thread if it owned it, otherwise it is free. */
+/* In a forked child: the lock belongs to the calling thread if it owned it, otherwise it is free.
+ */
 void lock_after_fork(void);
 
 /* Frees the lock whatever its state, for a host that starts over in a forked child. */

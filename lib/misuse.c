@@ -13,11 +13,13 @@ _Noreturn void misuse(const char *function, const struct lock *l, const char *wh
     int n;
 
     if ((relaxed_load(&l->word) & WORD_LOCKED) && owner)
-        n = snprintf(line, sizeof line, "libgil: %s: thread %ld: %s; the lock %p is owned by thread %d\n",
-                     function, syscall(SYS_gettid), what, (const void *)l, owner->tid);
+        n = snprintf(line, sizeof line,
+                     "libgil: %s: thread %ld: %s; the lock %p is owned by thread %d\n", function,
+                     syscall(SYS_gettid), what, (const void *)l, owner->tid);
     else
-        n = snprintf(line, sizeof line, "libgil: %s: thread %ld: %s; the lock %p is not owned by anyone\n",
-                     function, syscall(SYS_gettid), what, (const void *)l);
+        n = snprintf(line, sizeof line,
+                     "libgil: %s: thread %ld: %s; the lock %p is not owned by anyone\n", function,
+                     syscall(SYS_gettid), what, (const void *)l);
     if (write(STDERR_FILENO, line, (size_t)n) < 0)
         abort(); /* as below: there is nowhere left to say it */
     abort();

@@ -2,8 +2,8 @@
  *
  * Invariant: a node's memory stays a node for as long as the process lives (the pool is never
  * unmapped), so that a late wake-up or a late look at a node that has changed hands does no harm. A
- * node belongs to one thread and one lock at a time. Getting a node takes no lock and allocates with
- * mmap only. */
+ * node belongs to one thread and one lock at a time. Getting a node takes no lock and allocates
+ * with mmap only. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,13 @@
 /* Who is next, and who asks the owner to drop the lock at once.
  *
- * fair: the waiter that has had the lock for the least time. Served time is compared with the *floor*,
- * the least served time among the owner and the waiters, which only ever grows. Whoever begins to wait is
- * brought within [floor - two intervals, floor + one interval]: a thread that slept for long comes
- * back with a bounded lead, one that held the lock through a long C call with a bounded debt. A
- * thread that waits for the first time starts at the far end, so that a thread per request cannot
- * starve the others. Threads that keep coming back with a lead could keep one that computes waiting for
- * as long as they please; therefore a waiter older than an interval for each waiter goes first.
+ * fair: the waiter that has had the lock for the least time. Served time is compared with the
+ * *floor*, the least served time among the owner and the waiters, which only ever grows. Whoever
+ * begins to wait is brought within [floor - two intervals, floor + one interval]: a thread that
+ * slept for long comes back with a bounded lead, one that held the lock through a long C call with
+ * a bounded debt. A thread that waits for the first time starts at the far end, so that a thread
+ * per request cannot starve the others. Threads that keep coming back with a lead could keep one
+ * that computes waiting for as long as they please; therefore a waiter older than an interval for
+ * each waiter goes first.
  *
  * fifo: the oldest waiter; nobody asks before the end of the slice. */
 #include "lib/lock_impl.h"

@@ -2,8 +2,9 @@
  *
  * Invariant: only the owner of the lock reads or writes a run queue and the queue fields of the
  * nodes in it. Every queued node is on the *arrival list* (oldest first); those before `fresh` on
- * that list are also in the *heap*, ordered by GIL time served, oldest first among equals. New nodes
- * enter the heap a few at a time, so that ten thousand arrivals at once do not hold the owner up.
+ * that list are also in the *heap*, ordered by GIL time served, oldest first among equals. New
+ * nodes enter the heap a few at a time, so that ten thousand arrivals at once do not hold the owner
+ * up.
  *
  * The heap is leftist: intrusive, and O(log n) in the worst case for insertion and removal. */
 #ifndef LIB_RUNQUEUE_H
@@ -14,9 +15,9 @@
 struct node;
 
 struct runqueue_links {
-    struct node *older, *newer;       /* arrival list */
+    struct node *older, *newer;         /* arrival list */
     struct node *left, *right, *parent; /* heap */
-    uint32_t rank;                    /* heap: length of the shortest way down to an empty place; 0: not in it */
+    uint32_t rank; /* heap: length of the shortest way down to an empty place; 0: not in it */
 };
 
 struct runqueue {

@@ -1,10 +1,13 @@
-/* The small functions of the lock's interface: settings, questions, the end. See include/gil/lock.h. */
+/* The small functions of the lock's interface: settings, questions, the end. See
+ * include/gil/lock.h. */
 #include <errno.h>
 #include <string.h>
 
 #include "lib/lock_impl.h"
 
-#define INTERVAL_MIN_NS 1000
+#define INTERVAL_MIN_NS INT64_C(1000)
+#define INTERVAL_MAX_NS                                                                            \
+    INT64_C(1000000000000000) /* eleven days: sums with the clock stay in range */
 
 int gil_lock_set_policy(gil_lock *lock, gil_policy policy)
 {
@@ -18,8 +21,11 @@ int gil_lock_set_policy(gil_lock *lock, gil_policy policy)
 
 void gil_lock_set_interval(gil_lock *lock, int64_t interval_ns)
 {
-    relaxed_store(&lock_of(lock)->interval_ns,
-                  interval_ns < INTERVAL_MIN_NS ? INTERVAL_MIN_NS : interval_ns);
+    if (interval_ns < INTERVAL_MIN_NS)
+        interval_ns = INTERVAL_MIN_NS;
+    if (interval_ns > INTERVAL_MAX_NS)
+        interval_ns = INTERVAL_MAX_NS;
+    relaxed_store(&lock_of(lock)->interval_ns, interval_ns);
 }
 
 int64_t gil_lock_get_interval(const gil_lock *lock)

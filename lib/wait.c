@@ -1,8 +1,8 @@
 /* A waiter's side of the lock: pushing, asking, spinning, sleeping, giving up.
  *
- * Invariant: a waiter sleeps only with NODE_SLEEPING set in its state word, and on that very value; whoever
- * changes the word and finds the flag wakes it. One that is responsible (head, watch, heir), or that
- * has asked for a drop itself, never sleeps without a deadline. */
+ * Invariant: a waiter sleeps only with NODE_SLEEPING set in its state word, and on that very value;
+ * whoever changes the word and finds the flag wakes it. One that is responsible (head, watch,
+ * heir), or that has asked for a drop itself, never sleeps without a deadline. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -17,8 +17,8 @@
  * so that it spins for the last few microseconds instead of being late. */
 #define EARLY_NS 70000
 
-/* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner that
- * only passes through is gone by then. */
+/* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner
+ * that only passes through is gone by then. */
 #define GLANCES 24
 
 static uint32_t spinners_max;
@@ -139,8 +139,8 @@ static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
     __atomic_fetch_and(&n->state, ~(uint32_t)NODE_SLEEPING, __ATOMIC_ACQUIRE);
 }
 
-/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any. False: the
- * state has changed. */
+/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any.
+ * False: the state has changed. */
 static bool settle_role(struct lock *l, struct node *n, uint32_t *state)
 {
     bool watch = relaxed_load(&l->watch);
@@ -251,8 +251,6 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
     int64_t ask_at = NEVER, now, waited;
     bool got;
 
-    if (state == NODE_HELD)
-        misuse("gil_lock_acquire", l, "the caller owns the lock already");
     if (state == NODE_DEFERRING && take_back(l, n))
         return true;
     if (deadline == 0)
@@ -268,6 +266,8 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
         n->heir_since = 0;
         if (policy_join(l, n, now) && !(flags & WAIT_NO_ASK))
             ask_at = now;
+        else if (flags & WAIT_ASK)
+            ask_at = now + lock_interval(l);
         while (!push(l, n))
             if (lock_try_take(l, n))
                 return true;

@@ -37,6 +37,11 @@ void py_call_blocks(bool tried);
  * deferral stays pending: CPython takes the GIL back next. Keeps errno. */
 void py_call_done(void);
 
+/* The call gives the processor away (a sleep, sched_yield): makes sure that a thread that waits for
+ * the GIL gets it, even if the call is over at once. Call it whether or not a deferral is pending.
+ */
+void py_call_yields(void);
+
 /* Finds libc's own function behind a wrapper. */
 void *py_real_slow(const char *name);
 

@@ -7,11 +7,18 @@
 #include <time.h>
 #include <unistd.h>
 
-PY_BLOCKS(int, clock_nanosleep,
+#define PY_YIELDS(type, name, parameters, arguments)                                               \
+    PY_WRAPPER type name parameters                                                                \
+    {                                                                                              \
+        py_call_yields();                                                                          \
+        return REAL(name) arguments;                                                               \
+    }
+
+PY_YIELDS(int, clock_nanosleep,
           (clockid_t clock, int flags, const struct timespec *time, struct timespec *left),
           (clock, flags, time, left))
-PY_BLOCKS(int, nanosleep, (const struct timespec *time, struct timespec *left), (time, left))
-PY_BLOCKS(int, usleep, (useconds_t time), (time))
-PY_BLOCKS(unsigned, sleep, (unsigned time), (time))
-PY_BLOCKS(int, sched_yield, (void), ())
-PY_BLOCKS(int, pause, (void), ())
+PY_YIELDS(int, nanosleep, (const struct timespec *time, struct timespec *left), (time, left))
+PY_YIELDS(int, usleep, (useconds_t time), (time))
+PY_YIELDS(unsigned, sleep, (unsigned time), (time))
+PY_YIELDS(int, sched_yield, (void), ())
+PY_YIELDS(int, pause, (void), ())

@@ -1,0 +1,389 @@
+/* The interpreter's GIL operations, recognised by the addresses of its mutex and condition
+ * variables and answered by libgil's lock. Everything else goes straight on to libc.
+ *
+ * CPython 3.11 takes its GIL (take_gil) with: lock mutex, wait on cond while `locked`, lock
+ * switch_mutex, locked = 1, signal switch_cond, unlock switch_mutex, unlock mutex. It drops it
+ * (drop_gil) with: lock mutex, locked = 0, signal cond, unlock mutex, and, if a drop was requested,
+ * wait on switch_cond until another thread has it. Here lock(mutex)    by a thread that does not
+ * own libgil's lock is take_gil: acquire by one that does is drop_gil: nothing yet unlock(mutex)
+ * with locked == 1 is the end of take_gil: nothing with locked == 0 is drop_gil: release and the
+ * waits are answered at once, since the lock has done the waiting already.
+ *
+ * Invariant: whoever returns from lock(mutex) in take_gil owns libgil's lock and finds locked == 0.
+ * The exception is a thread that waits while the interpreter is being finalised: it returns *late*,
+ * without the lock, CPython then finds that it must exit, and never touches its GIL again. */
+#define _GNU_SOURCE
+#include "tools/python/hooks.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "kernel-helpers/clock.h"
+#include "lib/lock_impl.h"
+#include "tools/python/calls.h"
+#include "tools/python/predictor.h"
+#include "tools/python/runtime.h"
+
+gil_lock py_lock;
+bool py_gil_created;
+_Thread_local bool py_deferral_pending;
+
+static _Thread_local struct {
+    void *tstate;      /* with which it last had the GIL */
+    void *interpreter; /* and that one's interpreter */
+    uintptr_t site;    /* of the pending deferral */
+    bool released; /* it has dropped the GIL while others waited, and has not asked for it again */
+    bool yielded;  /* and has given its turn away since */
+    bool late;     /* it came out of lock(mutex) without the lock */
+} me;
+
+static int64_t first_interval_ns;
+static bool closed; /* the interpreter has destroyed its GIL */
+
+/* Where PyEval_SaveThread keeps its return address, counted from its frame; 0: not known. */
+static uintptr_t save_thread_frame;
+
+/* libc's own, bound when the library is loaded: the wrappers may run before any constructor. */
+__asm__(".symver libc_mutex_lock, __pthread_mutex_lock@GLIBC_2.2.5\n"
+        ".symver libc_mutex_unlock, __pthread_mutex_unlock@GLIBC_2.2.5\n"
+        ".symver libc_mutex_init, __pthread_mutex_init@GLIBC_2.2.5\n"
+        ".symver libc_mutex_destroy, __pthread_mutex_destroy@GLIBC_2.2.5");
+int libc_mutex_lock(pthread_mutex_t *m);
+int libc_mutex_unlock(pthread_mutex_t *m);
+int libc_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+int libc_mutex_destroy(pthread_mutex_t *m);
+
+void *py_real_slow(const char *name)
+{
+    /* Condition variables have two versions; dlsym may find the older one. */
+    if (strncmp(name, "pthread_cond_", 13) == 0)
+        return dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2");
+    return dlsym(RTLD_NEXT, name);
+}
+
+static inline bool in_gil(const void *object)
+{
+    return unlikely((uintptr_t)object - py_runtime.gil < py_runtime.gil_size);
+}
+
+static inline struct lock *the_lock(void)
+{
+    return lock_of(&py_lock);
+}
+
+static inline bool mine(void)
+{
+    return relaxed_load(&node_of(the_lock())->state) == NODE_HELD;
+}
+
+static inline bool is_locked(void)
+{
+    return relaxed_load(py_runtime.locked) == 1;
+}
+
+/* ---- Drop requests. ---- */
+
+/* Stock CPython asks the waiter's interpreter only. The main one is asked too, since that is where
+ * the owner mostly is; the owner's own may be gone at any moment, and is left alone. */
+static void request_drop(void)
+{
+    void *main = py_main_interpreter();
+
+    if (main)
+        py_request_drop(main);
+    if (me.interpreter && me.interpreter != main && py_has_tstate())
+        py_request_drop(me.interpreter);
+}
+
+/* A waiter asks. The first to notice that the interpreter is being finalised tells the others. */
+static void on_drop_request(gil_lock *lock, void *arg)
+{
+    (void)arg;
+    request_drop();
+    if (relaxed_load(py_runtime.finalizing) || relaxed_load(&closed))
+        lock_wake_all(lock_of(lock));
+}
+
+/* ---- take_gil ---- */
+
+/* Must the calling thread, which waits for the GIL, give up? */
+static bool must_exit(void)
+{
+    void *finalizing = relaxed_load(py_runtime.finalizing);
+
+    return relaxed_load(&closed) || (finalizing && finalizing != me.tstate);
+}
+
+static void take(void)
+{
+    struct lock *l = the_lock();
+    struct node *n = node_of(l);
+    unsigned flags = me.yielded ? WAIT_NO_ASK : 0;
+    int64_t interval = (int64_t)relaxed_load(py_runtime.interval) * 1000;
+
+    if (py_deferral_pending) {
+        py_deferral_pending = false;
+        if (me.site)
+            site_learn(me.site, SITE_NO_CALL);
+    }
+    me.released = me.yielded = false;
+    if (lock_acquire_fast(l, n))
+        return;
+    if (interval != relaxed_load(&l->interval_ns))
+        gil_lock_set_interval(&py_lock, interval);
+    if (me.interpreter && me.interpreter != py_main_interpreter())
+        flags |= WAIT_ASK; /* whoever is responsible may be of another interpreter */
+    me.late = !lock_acquire_slow(l, n, FUTEX_FOREVER, flags, must_exit);
+}
+
+/* The end of take_gil: CPython may just have cleared a request that was made since. */
+static void taken(void)
+{
+    void *tstate = *py_runtime.last_holder;
+
+    if (tstate != me.tstate) {
+        me.tstate = tstate;
+        me.interpreter = py_interpreter_of(tstate);
+    }
+    if (unlikely(gil_lock_drop_requested(&py_lock))) {
+        request_drop();
+        if (me.interpreter)
+            py_request_drop(me.interpreter);
+    }
+}
+
+/* A late thread has seen locked == 0 and is about to set it: it needs the lock after all. */
+static void take_late(void)
+{
+    struct lock *l = the_lock();
+
+    if (!lock_acquire_slow(l, node_of(l), clock_now_ns() + lock_interval(l), 0, NULL))
+        pthread_exit(NULL);
+    me.late = false;
+}
+
+/* ---- drop_gil ---- */
+
+/* The instruction that dropped the GIL: the caller of PyEval_SaveThread, or the place where the
+ * compiler has inlined it. */
+static uintptr_t site_of(uintptr_t return_address, uintptr_t frame)
+{
+    if (return_address - py_runtime.save_thread >= py_runtime.save_thread_size)
+        return return_address;
+    return save_thread_frame ? *(uintptr_t *)(frame + save_thread_frame) : return_address;
+}
+
+static void drop(uintptr_t return_address, uintptr_t frame)
+{
+    struct lock *l = the_lock();
+    void *tstate = *py_runtime.last_holder;
+    void *main;
+
+    if (tstate && tstate != me.tstate) { /* PyThreadState_Swap */
+        me.tstate = tstate;
+        me.interpreter = py_interpreter_of(tstate);
+    }
+    if (likely(!l->queue.count && relaxed_load(&l->word) == WORD_LOCKED &&
+               !relaxed_load(&l->drop))) {
+        gil_lock_release(&py_lock);
+        return;
+    }
+    main = py_main_interpreter();
+    if (main)
+        py_clear_request(main); /* first: the next owner's own must not be lost */
+    me.site = site_of(return_address, frame);
+    if (site_defers(me.site) && gil_lock_release_deferred(&py_lock))
+        py_deferral_pending = true;
+    else if (mine())
+        gil_lock_release(&py_lock);
+    me.released = true;
+}
+
+/* ---- What the wrappers tell. ---- */
+
+void py_call_blocks(bool tried)
+{
+    if (!py_deferral_pending)
+        return;
+    py_deferral_pending = false;
+    site_learn(me.site, tried ? SITE_BLOCKED : SITE_UNTRIABLE);
+    gil_lock_release_complete(&py_lock);
+}
+
+void py_call_done(void)
+{
+    site_learn(me.site, SITE_DONE);
+    me.site = 0;
+}
+
+void py_call_yields(void)
+{
+    if (!me.released)
+        return;
+    me.released = false;
+    if (py_deferral_pending) {
+        py_deferral_pending = false;
+        site_learn(me.site, SITE_UNTRIABLE);
+    }
+    lock_hand_on(the_lock());
+    me.yielded = true;
+}
+
+/* ---- The GIL's life. ---- */
+
+static void count_waiter(struct node *n, void *count)
+{
+    if (relaxed_load(&n->lock) == the_lock() && is_waiting(relaxed_load(&n->state)))
+        ++*(int *)count;
+}
+
+/* create_gil: at the start, in a forked child, or after a finalisation, whose last waiters get a
+ * moment to leave. */
+static void created(void)
+{
+    struct lock *l = the_lock();
+
+    for (int tries = 0, waiters = 1; waiters && tries < 100 && closed; tries++) {
+        waiters = 0;
+        node_each(count_waiter, &waiters);
+        if (waiters) {
+            lock_wake_all(l);
+            futex_wait((uint32_t *)&l->spinners, l->spinners, clock_now_ns() + 1000000);
+        }
+    }
+    lock_reset(l);
+    relaxed_store(&node_of(l)->state, NODE_IDLE);
+    gil_lock_on_drop_request(&py_lock, on_drop_request, NULL);
+    memset(&me, 0, sizeof me);
+    py_deferral_pending = false;
+    relaxed_store(&closed, false);
+    if (first_interval_ns)
+        *py_runtime.interval = (unsigned long)(first_interval_ns / 1000);
+    py_gil_created = true;
+}
+
+/* destroy_gil, by its owner: whoever still waits leaves. */
+static void destroyed(void)
+{
+    relaxed_store(&closed, true);
+    lock_wake_all(the_lock());
+}
+
+/* ---- The interposed functions. ---- */
+
+PY_WRAPPER int pthread_mutex_lock(pthread_mutex_t *m)
+{
+    if (!in_gil(m))
+        return libc_mutex_lock(m);
+    if (m == py_runtime.mutex) {
+        if (!mine())
+            take();
+    } else if (me.late) {
+        take_late();
+    }
+    return 0;
+}
+
+__attribute__((optimize("no-omit-frame-pointer"))) PY_WRAPPER int
+pthread_mutex_unlock(pthread_mutex_t *m)
+{
+    if (!in_gil(m))
+        return libc_mutex_unlock(m);
+    if (m != py_runtime.mutex)
+        return 0;
+    if (!mine())
+        me.late = false; /* it exits next */
+    else if (is_locked())
+        taken();
+    else
+        drop((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_frame_address(0) + 16);
+    return 0;
+}
+
+PY_WRAPPER int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
+{
+    if (in_gil(m) && m == py_runtime.mutex)
+        created();
+    return libc_mutex_init(m, attr);
+}
+
+PY_WRAPPER int pthread_mutex_destroy(pthread_mutex_t *m)
+{
+    if (in_gil(m) && m == py_runtime.mutex)
+        destroyed();
+    return libc_mutex_destroy(m);
+}
+
+PY_WRAPPER int pthread_cond_signal(pthread_cond_t *c)
+{
+    return in_gil(c) ? 0 : REAL(pthread_cond_signal)(c);
+}
+
+PY_WRAPPER int pthread_cond_broadcast(pthread_cond_t *c)
+{
+    return in_gil(c) ? 0 : REAL(pthread_cond_broadcast)(c);
+}
+
+/* drop_gil waits for another thread to take the GIL: the release has seen to that. It has also
+ * cleared its interpreter's drop request, perhaps one that was made since. */
+PY_WRAPPER int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
+{
+    if (!in_gil(c))
+        return REAL(pthread_cond_wait)(c, m);
+    if (gil_lock_drop_requested(&py_lock))
+        request_drop();
+    return 0;
+}
+
+/* take_gil waits for the GIL: only a late thread comes here. */
+PY_WRAPPER int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
+                                      const struct timespec *at)
+{
+    if (!in_gil(c))
+        return REAL(pthread_cond_timedwait)(c, m, at);
+    if (mine()) {
+        /* In a child forked from C: the parent's owner is not here. */
+        relaxed_store(py_runtime.locked, 0);
+        return 0;
+    }
+    if (lock_acquire_slow(the_lock(), node_of(the_lock()), 0, 0, NULL)) {
+        me.late = false;
+        return 0;
+    }
+    return ETIMEDOUT;
+}
+
+/* ---- Start. ---- */
+
+/* How far above its frame PyEval_SaveThread's return address is: what its prologue pushes and
+ * reserves. Zero if the prologue has another form than pushes followed by one subtraction. */
+static uintptr_t frame_size(const uint8_t *code)
+{
+    static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
+    uintptr_t size = 0;
+
+    if (memcmp(code, endbr64, sizeof endbr64) == 0)
+        code += sizeof endbr64;
+    for (;;) {
+        if (code[0] >= 0x50 && code[0] <= 0x57) /* push */
+            code += 1;
+        else if (code[0] == 0x41 && code[1] >= 0x50 && code[1] <= 0x57) /* push r8..r15 */
+            code += 2;
+        else
+            break;
+        size += 8;
+    }
+    if (code[0] == 0x48 && code[1] == 0x83 && code[2] == 0xec) /* sub $imm8,%rsp */
+        size += code[3];
+    /* A call leaves the stack aligned: anything else is a prologue that was not understood. */
+    return size % 16 == 8 ? size : 0;
+}
+
+void py_hooks_start(int64_t interval_ns)
+{
+    first_interval_ns = interval_ns;
+    if (py_runtime.save_thread_size)
+        save_thread_frame = frame_size((const uint8_t *)py_runtime.save_thread);
+}

@@ -1,0 +1,55 @@
+/* What the drop-in knows of an interpreter: where its GIL is, and how to ask it to drop it.
+ *
+ * One small file a minor version fills this in from that version's own headers (runtime311.c);
+ * everything else in tools/python is independent of the version. The pointers are valid from
+ * recognition to the end of the process: the runtime is a static object of the interpreter. */
+#ifndef GIL_PYTHON_RUNTIME_H
+#define GIL_PYTHON_RUNTIME_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct py_runtime {
+    uintptr_t gil; /* the interpreter's GIL structure; 0: no interpreter was recognised */
+    uintptr_t gil_size;
+    pthread_mutex_t *mutex; /* in it */
+    pthread_mutex_t *switch_mutex;
+    pthread_cond_t *cond;
+    pthread_cond_t *switch_cond;
+    int *locked;             /* -1: not created */
+    unsigned long *interval; /* µs */
+    void **last_holder;      /* thread state */
+    void **finalizing;       /* thread state that runs Py_FinalizeEx, or NULL */
+    uintptr_t save_thread;   /* PyEval_SaveThread's code */
+    uintptr_t save_thread_size;
+};
+
+extern struct py_runtime py_runtime;
+
+enum py_recognised {
+    PY_NONE,    /* no CPython in this process */
+    PY_UNKNOWN, /* one that the drop-in has no layout for */
+    PY_KNOWN,   /* py_runtime is filled in */
+};
+
+/* Looks for an interpreter among the loaded objects. Call it once, from the constructor. */
+enum py_recognised py_recognise(void);
+
+/* The interpreter version as "3.11", whether known or not, after py_recognise. */
+const char *py_version(void);
+
+/* The interpreter state that a thread state belongs to. Only for a thread state that is alive. */
+void *py_interpreter_of(void *tstate);
+
+/* The main interpreter, or NULL before it exists. */
+void *py_main_interpreter(void);
+
+/* Sets, clears the drop request that an interpreter's evaluation loop looks at. */
+void py_request_drop(void *interpreter);
+void py_clear_request(void *interpreter);
+
+/* Has the calling thread a thread state of its own (that of PyGILState)? */
+bool py_has_tstate(void);
+
+#endif
