@@ -176,50 +176,19 @@ END_TEST
 
 /* ---- deferrals ---- */
 
-static struct {
-    atomic_bool stop;
-    atomic_int tid;
-} eager;
-
-static void *eager_main(void *arg)
-{
-    atomic_store(&eager.tid, my_tid());
-    while (!atomic_load(&eager.stop)) {
-        gil_lock_acquire(&lock);
-        gil_lock_release(&lock);
-    }
-    return arg;
-}
-
-static void defer(void)
-{
-    int64_t until = now_ns() + LONG_NS;
-
-    for (;;) {
-        gil_lock_acquire(&lock);
-        while (!asleep(atomic_load(&eager.tid)) && now_ns() < until)
-            ;
-        if (gil_lock_release_deferred(&lock))
-            return;
-        if (now_ns() > until)
-            ck_abort_msg("no release was ever deferred");
-    }
-}
-
 START_TEST(with_a_deferral_of_its_own_pending)
 {
-    pthread_t thread = start(eager_main, NULL);
+    static eager other;
 
-    WAIT_FOR(atomic_load(&eager.tid));
+    eager_start(&other, &lock);
     for (int i = 0; i < 20; i++) {
-        defer();
+        defer_beside(&other);
         check_child(fork_child(i % 2 ? child_of_other : use_in_child));
         if (i % 3)
             gil_lock_release_complete(&lock);
     }
     gil_lock_release_complete(&lock);
-    atomic_store(&eager.stop, true);
-    join(thread);
+    eager_end(&other);
     gil_lock_destroy(&lock);
 }
 END_TEST

@@ -106,6 +106,14 @@ HARNESS void use_one_cpu(void)
     ck_assert_int_eq(sched_setaffinity(0, sizeof set, &set), 0);
 }
 
+/* The calling thread no longer preempts the one that wakes it. */
+HARNESS void be_modest(void)
+{
+    struct sched_param none = {0};
+
+    ck_assert_int_eq(sched_setscheduler(0, SCHED_BATCH, &none), 0);
+}
+
 HARNESS size_t read_task_file(int tid, const char *file, char *buf, size_t size)
 {
     char path[64];
@@ -322,6 +330,66 @@ HARNESS void team_end(team *t, member *members, int n)
     atomic_store(&t->stop, true);
     for (int i = 0; i < n; i++)
         join(members[i].thread);
+}
+
+/* ---- deferrals ---- */
+
+/* A thread that computes, for others to defer beside: it has used more of the lock than they have,
+ * so it does not ask at once. It is modest, too: the first release that asks for a deferral wakes
+ * it, and only if it then finds the lock taken again does it go over to looking for deferrals. */
+typedef struct eager {
+    gil_lock *lock;
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_int tid;
+    atomic_ulong got;
+} eager;
+
+HARNESS void *eager_main(void *arg)
+{
+    eager *e = arg;
+
+    be_modest();
+    atomic_store(&e->tid, my_tid());
+    gil_lock_acquire(e->lock);
+    while (!atomic_load(&e->stop)) {
+        int64_t until = now_ns() + 300 * US;
+
+        atomic_fetch_add(&e->got, 1);
+        while (now_ns() < until)
+            gil_lock_checkpoint(e->lock);
+        gil_lock_yield(e->lock);
+    }
+    gil_lock_release(e->lock);
+    return NULL;
+}
+
+HARNESS void eager_start(eager *e, gil_lock *lock)
+{
+    e->lock = lock;
+    e->thread = start(eager_main, e);
+    WAIT_FOR(atomic_load(&e->got) > 0);
+}
+
+HARNESS void eager_end(eager *e)
+{
+    atomic_store(&e->stop, true);
+    join(e->thread);
+}
+
+/* Defers a release beside the eager thread, which is asleep then. Tries until that works. */
+HARNESS void defer_beside(eager *e)
+{
+    int64_t until = now_ns() + LONG_NS;
+
+    for (;;) {
+        gil_lock_acquire(e->lock);
+        WAIT_FOR(asleep(atomic_load(&e->tid)));
+        if (gil_lock_release_deferred(e->lock))
+            return;
+        if (now_ns() > until)
+            ck_abort_msg("no release was ever deferred");
+    }
 }
 
 /* ---- running ---- */

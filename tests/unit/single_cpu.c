@@ -190,47 +190,27 @@ END_TEST
 
 /* ---- deferrals ---- */
 
-static atomic_bool eager_stop;
-
-static void *eager_main(void *arg)
-{
-    atomic_ulong *got = arg;
-
-    while (!atomic_load(&eager_stop)) {
-        gil_lock_acquire(&lock);
-        atomic_fetch_add(got, 1);
-        gil_lock_release(&lock);
-    }
-    return NULL;
-}
-
 /* A deferral that nobody completes, while the one that deferred spins on the only CPU. */
 START_TEST(a_deferral_is_taken_over)
 {
-    static atomic_ulong got;
-    int64_t until = now_ns() + LONG_NS;
-    int pending = 0;
-    pthread_t thread;
+    static eager other;
 
     use_one_cpu();
-    thread = start(eager_main, &got);
-    while (pending < 20) {
+    eager_start(&other, &lock);
+    for (int i = 0; i < 20; i++) {
+        int64_t until = now_ns() + LONG_NS;
         unsigned long before;
 
-        ck_assert_msg(now_ns() < until, "only %d deferrals", pending);
-        gil_lock_acquire(&lock);
-        spin_ns(100 * US);
-        if (!gil_lock_release_deferred(&lock))
-            continue;
-        pending++;
-        before = atomic_load(&got);
-        if (pending % 2)
+        defer_beside(&other);
+        before = atomic_load(&other.got);
+        if (i % 2)
             gil_lock_release_complete(&lock);
-        while (atomic_load(&got) == before)
-            ck_assert_msg(now_ns() < until, "the waiter does not run");
+        while (atomic_load(&other.got) == before) {
+            if (now_ns() > until)
+                ck_abort_msg("the waiter does not run");
+        }
     }
-    atomic_store(&eager_stop, true);
-    join(thread);
+    eager_end(&other);
     gil_lock_destroy(&lock);
 }
 END_TEST
