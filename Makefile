@@ -60,9 +60,10 @@ DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 TEST_SRC    := $(filter-out tests/unit/% tests/model/%,$(wildcard tests/*/*.c tests/*/*.cc))
 TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
-TEST_PROG   := $(basename $(filter-out %module.c,$(TEST_SRC)))
+TEST_PROG   := $(basename $(filter-out %module.c %/alwaysdeferred.c,$(TEST_SRC)))
 TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD)/%) \
-               $(TEST_MODULE:%module.c=$(BUILD)/%.so)
+               $(TEST_MODULE:%module.c=$(BUILD)/%.so) \
+               $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC)))
 
 all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/gil $(DROPIN)
 ifeq ($(HAVE_PYTHON),)
@@ -130,6 +131,13 @@ $(BUILD)/tests/%: tests/%.cc $(BUILD)/libgil.a
 	@mkdir -p $(@D)
 	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< \
 	    $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) -pthread -ldl
+
+# The wrappers of the drop-in with a stand-in for its hooks, to be preloaded by a test.
+$(BUILD)/tests/python/alwaysdeferred.so: tests/python/alwaysdeferred.c \
+    $(call obj,$(filter-out %/calls_real.c,$(filter tools/python/calls_%,$(PY_SRC))))
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -fexceptions -shared -o $@ $(filter %.c %.o,$^) $(LDFLAGS) \
+	    -pthread -ldl
 
 test-programs: all bench-programs $(TEST_BIN)
 
