@@ -21,6 +21,9 @@ PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
 GIL = shlex.split(os.environ.get("GIL_RUN", os.path.join(BUILD, "gil") + " run --"))
 WORK = tempfile.mkdtemp(prefix="gil-test.")
 
+# A shell's background job ignores SIGINT, and so would our children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class Skip(Exception):
     """Raised by a test that cannot run here; the text says what is missing."""
