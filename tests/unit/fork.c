@@ -235,6 +235,29 @@ START_TEST(at_any_moment)
 }
 END_TEST
 
+/* A thread that nobody disturbs spends much of its time between taking the lock and having written
+ * down that it did. */
+static void *lone_main(void *arg)
+{
+    while (!atomic_load_explicit(&busy_stop, memory_order_relaxed)) {
+        gil_lock_acquire(&lock);
+        gil_lock_release(&lock);
+    }
+    return arg;
+}
+
+START_TEST(in_the_middle_of_acquire_or_release)
+{
+    pthread_t thread = start(lone_main, NULL);
+
+    for (int i = 0; i < 200; i++)
+        check_child(fork_child(child_of_other));
+    atomic_store(&busy_stop, true);
+    join(thread);
+    gil_lock_destroy(&lock);
+}
+END_TEST
+
 /* ---- generations ---- */
 
 static void child_that_forks(void)
@@ -280,6 +303,7 @@ int main(void)
     tcase_add_test(tc, after_giving_up_while_another_holds_it);
     tcase_add_test(tc, with_a_deferral_of_its_own_pending);
     tcase_add_test(tc, at_any_moment);
+    tcase_add_test(tc, in_the_middle_of_acquire_or_release);
     tcase_add_test(tc, a_child_that_forks);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

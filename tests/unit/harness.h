@@ -106,12 +106,12 @@ HARNESS void use_one_cpu(void)
     ck_assert_int_eq(sched_setaffinity(0, sizeof set, &set), 0);
 }
 
-/* The calling thread no longer preempts the one that wakes it. */
-HARNESS void be_modest(void)
+/* A thread of class SCHED_BATCH does not preempt the one that wakes it. */
+HARNESS void set_class(int tid, int policy)
 {
     struct sched_param none = {0};
 
-    ck_assert_int_eq(sched_setscheduler(0, SCHED_BATCH, &none), 0);
+    ck_assert_int_eq(sched_setscheduler(tid, policy, &none), 0);
 }
 
 HARNESS size_t read_task_file(int tid, const char *file, char *buf, size_t size)
@@ -335,8 +335,7 @@ HARNESS void team_end(team *t, member *members, int n)
 /* ---- deferrals ---- */
 
 /* A thread that computes, for others to defer beside: it has used more of the lock than they have,
- * so it does not ask at once. It is modest, too: the first release that asks for a deferral wakes
- * it, and only if it then finds the lock taken again does it go over to looking for deferrals. */
+ * so it does not ask at once. */
 typedef struct eager {
     gil_lock *lock;
     pthread_t thread;
@@ -349,7 +348,6 @@ HARNESS void *eager_main(void *arg)
 {
     eager *e = arg;
 
-    be_modest();
     atomic_store(&e->tid, my_tid());
     gil_lock_acquire(e->lock);
     while (!atomic_load(&e->stop)) {
@@ -377,19 +375,22 @@ HARNESS void eager_end(eager *e)
     join(e->thread);
 }
 
-/* Defers a release beside the eager thread, which is asleep then. Tries until that works. */
+/* Defers a release beside the eager thread, which is asleep then. Tries until that works: the first
+ * release that asks for a deferral wakes the other, and only if that one then finds the lock taken
+ * again does it go over to looking for deferrals. */
 HARNESS void defer_beside(eager *e)
 {
     int64_t until = now_ns() + LONG_NS;
+    int tid = atomic_load(&e->tid);
 
-    for (;;) {
-        gil_lock_acquire(e->lock);
-        WAIT_FOR(asleep(atomic_load(&e->tid)));
-        if (gil_lock_release_deferred(e->lock))
-            return;
+    set_class(tid, SCHED_BATCH);
+    do {
         if (now_ns() > until)
             ck_abort_msg("no release was ever deferred");
-    }
+        gil_lock_acquire(e->lock);
+        WAIT_FOR(asleep(tid));
+    } while (!gil_lock_release_deferred(e->lock));
+    set_class(tid, SCHED_OTHER);
 }
 
 /* ---- running ---- */
