@@ -137,8 +137,8 @@ static struct node *name_head(struct lock *l, int64_t now)
 /* The owner's time from here on is charged to whoever is the owner then. */
 static void begin_slice(struct lock *l, int64_t now)
 {
-    if (!l->deferred_in_slice)
-        relaxed_store(&l->watch, 0);
+    if (!l->deferred_in_slice && l->watch)
+        relaxed_store(&l->watch, l->watch - 1);
     l->deferred_in_slice = false;
     relaxed_store(&l->slice_start, l->queue.count ? now : 0);
 }
@@ -355,7 +355,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
                 continue;
             }
             l->deferred_in_slice = true;
-            relaxed_store(&l->watch, 1);
+            relaxed_store(&l->watch, WATCH_SLICES);
         }
         charge_self(l, n, now);
         if (asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS)) {
@@ -371,18 +371,11 @@ void gil_lock_release(gil_lock *lock)
 {
     struct lock *l = lock_of(lock);
     struct node *n = node_of(l);
-    uintptr_t held = WORD_LOCKED;
 
     if (unlikely(relaxed_load(&n->state) != NODE_HELD))
         misuse("gil_lock_release", l, "the caller does not own the lock");
-    if (likely(!l->queue.count && !relaxed_load(&l->drop))) {
-        if (likely(__atomic_compare_exchange_n(&l->word, &held, 0, false, __ATOMIC_RELEASE,
-                                               __ATOMIC_RELAXED))) {
-            relaxed_store(&n->state, NODE_IDLE); /* T5 */
-            return;
-        }
-    }
-    lock_release_slow(l, n, RELEASE_PLAIN);
+    if (!lock_release_fast(l, n)) /* T5 */
+        lock_release_slow(l, n, RELEASE_PLAIN);
 }
 
 bool gil_lock_release_deferred(gil_lock *lock)
@@ -394,10 +387,8 @@ bool gil_lock_release_deferred(gil_lock *lock)
     if (unlikely(relaxed_load(&n->state) != NODE_HELD))
         misuse("gil_lock_release_deferred", l, "the caller does not own the lock");
     if (!relaxed_load(&l->drop) && relaxed_load(&l->word) == WORD_LOCKED) {
-        if (!l->queue.count) {
-            gil_lock_release(lock);
+        if (lock_release_fast(l, n))
             return false;
-        }
         /* The common case of a loop: no clock, no queue. */
         if (h && (relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH && defer(l, n, h))
             return true;

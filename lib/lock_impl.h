@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/single_threaded.h>
 
 #include <gil/lock.h>
 #include <gil/stats.h>
@@ -89,8 +90,11 @@ _Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned
 _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
 
 /* Tunables, ns. Each says what it trades. */
-#define SPIN_NS        20000 /* a spinner's longest stay: half of what waking an idle CPU costs */
-#define WATCH_NS       300000 /* how long a deferral that nobody completes can keep the head waiting */
+#define SPIN_NS  20000  /* a spinner's longest stay: half of what waking an idle CPU costs */
+#define WATCH_NS 300000 /* how long a deferral that nobody completes can keep the head waiting */
+#define WATCH_SLICES                                                                               \
+    8 /* slices without a deferral until heads stop watching: else each slice of a                 \
+       * thread that defers would begin by waking the head */
 #define HEIR_NS        200000 /* how long an heir may be passed over before it is granted the lock */
 #define GRANULARITY_NS 500000 /* how far behind the owner a newcomer must be to ask at once */
 #define PREEMPTION_NS  20000  /* what a waiter is charged for asking at once */
@@ -148,23 +152,42 @@ void node_each(void (*fn)(struct node *n, void *arg), void *arg);
 /* In a forked child: keeps the calling thread's nodes, and returns all others to the pool. */
 void node_after_fork(void);
 
+/* A CAS of the word, without the bus while the process has a single thread. */
+static inline bool word_fast_cas(struct lock *l, uintptr_t from, uintptr_t to, int order)
+{
+    if (__libc_single_threaded) {
+        if (relaxed_load(&l->word) != from)
+            return false;
+        relaxed_store(&l->word, to);
+        return true;
+    }
+    return __atomic_compare_exchange_n(&l->word, &from, to, false, order, __ATOMIC_RELAXED);
+}
+
 /* Takes the lock if it is free and nobody waits for it. The node says HELD before the lock is
  * taken: see fork.c. */
 static inline bool lock_acquire_fast(struct lock *l, struct node *n)
 {
-    uintptr_t free = 0;
-
     if (unlikely(relaxed_load(&n->state) != NODE_IDLE))
         return false;
     relaxed_store(&n->state, NODE_HELD);
-    if (likely(__atomic_compare_exchange_n(&l->word, &free, WORD_LOCKED, false, __ATOMIC_ACQUIRE,
-                                           __ATOMIC_RELAXED))) {
+    if (likely(word_fast_cas(l, 0, WORD_LOCKED, __ATOMIC_ACQUIRE))) {
         relaxed_store(&l->owner, n);
         count_up(n->stats.acquires);
         return true;
     }
     relaxed_store(&n->state, NODE_IDLE);
     return false;
+}
+
+/* Releases the lock if nobody waits for it or has asked for it. The caller owns it. */
+static inline bool lock_release_fast(struct lock *l, struct node *n)
+{
+    if (unlikely(l->queue.count || relaxed_load(&l->drop)) ||
+        unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
+        return false;
+    relaxed_store(&n->state, NODE_IDLE);
+    return true;
 }
 
 /* ---- policy.c ---- */

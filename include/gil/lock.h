@@ -25,8 +25,8 @@ GIL_BEGIN_DECLS
 
 /* The lock. Opaque, at least 64-byte aligned; never copied or moved once a thread has used it. */
 typedef struct gil_lock {
-    _Alignas(64) uint64_t opaque[64];
-} gil_lock;
+    uint64_t opaque[64];
+} __attribute__((aligned(64))) gil_lock;
 
 #define GIL_LOCK_INIT                                                                              \
     {                                                                                              \
@@ -51,9 +51,9 @@ typedef void gil_drop_request_fn(gil_lock *lock, void *arg);
  * errno EINVAL when there is no such policy. */
 GIL_API int gil_lock_set_policy(gil_lock *lock, gil_policy policy);
 
-/* Sets the switch interval, in nanoseconds (at least 1 µs; smaller values count as 1 µs). Anyone may
- * call it at any time, with or without the lock; it counts from the next slice on.
- * Classic name: sys.setswitchinterval. */
+/* Sets the switch interval, in nanoseconds (at least 1 µs; smaller values count as 1 µs). Anyone
+ * may call it at any time, with or without the lock; it counts from the next slice on. Classic
+ * name: sys.setswitchinterval. */
 GIL_API void gil_lock_set_interval(gil_lock *lock, int64_t interval_ns);
 
 /* The switch interval in nanoseconds. Classic name: sys.getswitchinterval. */
@@ -87,7 +87,8 @@ GIL_API void gil_lock_release(gil_lock *lock);
 GIL_API bool gil_lock_release_deferred(gil_lock *lock);
 
 /* Completes a deferred release: the waiter whose turn it is gets woken. Harmless when somebody has
- * taken the lock in the meantime, or when nothing was deferred. The caller must not own the lock. */
+ * taken the lock in the meantime, or when nothing was deferred. The caller must not own the lock.
+ */
 GIL_API void gil_lock_release_complete(gil_lock *lock);
 
 /* Gives the lock to the next waiter, if there is one, and takes it again after that one: a waiter

@@ -22,8 +22,6 @@
 enum { EXIT_NOT_SUPPORTED = 3 };
 
 static const char *stats_to;
-static bool is_command; /* the process that `gil run` became */
-
 static bool set(const char *variable)
 {
     const char *value = getenv(variable);
@@ -47,6 +45,7 @@ static bool is_launcher(void)
 
 static enum py_recognised found;
 static int message_fd = STDERR_FILENO;
+static bool to_be_said;
 
 static void say_not_recognised(void)
 {
@@ -60,12 +59,17 @@ static void say_not_recognised(void)
                 then);
 }
 
-static void not_recognised_at_exit(void)
+static bool is_command(void)
 {
     const char *pid = getenv("GIL_COMMAND_PID");
+    return pid && atol(pid) == getpid();
+}
 
-    if (!pid || atol(pid) != getpid())
+static void not_recognised_at_exit(void)
+{
+    if (!to_be_said || !is_command())
         return; /* a forked child of it */
+    to_be_said = false;
     say_not_recognised();
     if (set("GIL_STRICT"))
         _exit(EXIT_NOT_SUPPORTED);
@@ -73,15 +77,16 @@ static void not_recognised_at_exit(void)
 
 static void not_recognised(void)
 {
-    if (is_command && set("GIL_STRICT") && !is_launcher()) {
+    if (is_command() && set("GIL_STRICT") && !is_launcher()) {
         say_not_recognised();
         _exit(EXIT_NOT_SUPPORTED);
     }
-    if (is_command) {
+    if (is_command()) {
         /* Programs that check for write errors close standard error before we get our turn. */
         int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 512);
         if (fd >= 0)
             message_fd = fd;
+        to_be_said = true;
         atexit(not_recognised_at_exit);
     } else if (set("GIL_VERBOSE"))
         say_not_recognised();
@@ -177,11 +182,12 @@ static void at_exit(void)
     stats_to = NULL;
 }
 
-/* multiprocessing ends its children this way. */
+/* multiprocessing ends its children this way, and shells end themselves. */
 PY_WRAPPER void _exit(int status)
 {
     if (stats_to)
         at_exit();
+    not_recognised_at_exit();
     REAL(_exit)(status);
     __builtin_unreachable();
 }
@@ -189,9 +195,11 @@ PY_WRAPPER void _exit(int status)
 __attribute__((constructor)) static void start(void)
 {
     const char *interval = getenv("GIL_INTERVAL_NS"), *policy = getenv("GIL_POLICY");
-    const char *pid = getenv("GIL_COMMAND_PID");
 
-    is_command = pid && atol(pid) == getpid();
+    if (set("GIL_NO_INHERIT") && !is_command()) {
+        leave_environment(); /* a child that got here through a program that is no interpreter */
+        return;
+    }
     found = py_recognise();
     if (found != PY_KNOWN) {
         not_recognised();

@@ -83,6 +83,13 @@ static inline bool is_locked(void)
     return relaxed_load(py_runtime.locked) == 1;
 }
 
+/* CPython has just set last_holder to the calling thread's state, which is alive. */
+static inline void note_tstate(void)
+{
+    me.tstate = *py_runtime.last_holder;
+    me.interpreter = *(void **)((char *)me.tstate + py_runtime.tstate_interpreter);
+}
+
 /* ---- Drop requests. ---- */
 
 /* Stock CPython asks the waiter's interpreter only. The main one is asked too, since that is where
@@ -116,10 +123,9 @@ static bool must_exit(void)
     return relaxed_load(&closed) || (finalizing && finalizing != me.tstate);
 }
 
-static void take(void)
+/* take_gil when the GIL is not simply free, or a deferral is pending. */
+static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
 {
-    struct lock *l = the_lock();
-    struct node *n = node_of(l);
     unsigned flags = me.yielded ? WAIT_NO_ASK : 0;
     int64_t interval = (int64_t)relaxed_load(py_runtime.interval) * 1000;
 
@@ -129,33 +135,24 @@ static void take(void)
             site_learn(me.site, SITE_NO_CALL);
     }
     me.released = me.yielded = false;
-    if (lock_acquire_fast(l, n))
-        return;
     if (interval != relaxed_load(&l->interval_ns))
         gil_lock_set_interval(&py_lock, interval);
     if (me.interpreter && me.interpreter != py_main_interpreter())
         flags |= WAIT_ASK; /* whoever is responsible may be of another interpreter */
     me.late = !lock_acquire_slow(l, n, FUTEX_FOREVER, flags, must_exit);
+    return 0;
 }
 
 /* The end of take_gil: CPython may just have cleared a request that was made since. */
-static void taken(void)
+static __attribute__((noinline)) int request_again(void)
 {
-    void *tstate = *py_runtime.last_holder;
-
-    if (tstate != me.tstate) {
-        me.tstate = tstate;
-        me.interpreter = py_interpreter_of(tstate);
-    }
-    if (unlikely(gil_lock_drop_requested(&py_lock))) {
-        request_drop();
-        if (me.interpreter)
-            py_request_drop(me.interpreter);
-    }
+    request_drop();
+    py_request_drop(me.interpreter);
+    return 0;
 }
 
 /* A late thread has seen locked == 0 and is about to set it: it needs the lock after all. */
-static void take_late(void)
+static __attribute__((cold, noinline)) void take_late(void)
 {
     struct lock *l = the_lock();
 
@@ -175,30 +172,20 @@ static uintptr_t site_of(uintptr_t return_address, uintptr_t frame)
     return save_thread_frame ? *(uintptr_t *)(frame + save_thread_frame) : return_address;
 }
 
-static void drop(uintptr_t return_address, uintptr_t frame)
+/* drop_gil when others wait. */
+static __attribute__((noinline)) int drop_slow(struct lock *l, struct node *n, uintptr_t site)
 {
-    struct lock *l = the_lock();
-    void *tstate = *py_runtime.last_holder;
-    void *main;
+    void *main = py_main_interpreter();
 
-    if (tstate && tstate != me.tstate) { /* PyThreadState_Swap */
-        me.tstate = tstate;
-        me.interpreter = py_interpreter_of(tstate);
-    }
-    if (likely(!l->queue.count && relaxed_load(&l->word) == WORD_LOCKED &&
-               !relaxed_load(&l->drop))) {
-        gil_lock_release(&py_lock);
-        return;
-    }
-    main = py_main_interpreter();
     if (main)
-        py_clear_request(main); /* first: the next owner's own must not be lost */
-    me.site = site_of(return_address, frame);
-    if (site_defers(me.site) && gil_lock_release_deferred(&py_lock))
-        py_deferral_pending = true;
-    else if (mine())
-        gil_lock_release(&py_lock);
+        py_clear_request(main); /* first: a request made from now on is for the next owner */
+    me.site = site;
+    if (site_defers(site))
+        py_deferral_pending = gil_lock_release_deferred(&py_lock);
+    else
+        lock_release_slow(l, n, RELEASE_PLAIN);
     me.released = true;
+    return 0;
 }
 
 /* ---- What the wrappers tell. ---- */
@@ -273,33 +260,65 @@ static void destroyed(void)
 
 /* ---- The interposed functions. ---- */
 
+/* The next four are laid out so that an uncontended take_gil and drop_gil, and locking any other
+ * mutex, need no stack frame: everything that calls is called last. */
+static __attribute__((noinline)) int lock_first(const pthread_mutex_t *m)
+{
+    struct lock *l = the_lock();
+    struct node *n = node_of(l);
+
+    if (m != py_runtime.mutex) {
+        if (me.late)
+            take_late();
+        return 0;
+    }
+    return lock_acquire_fast(l, n) ? 0 : take_slow(l, n);
+}
+
 PY_WRAPPER int pthread_mutex_lock(pthread_mutex_t *m)
 {
+    struct lock *l = the_lock();
+    struct node *n;
+
     if (!in_gil(m))
         return libc_mutex_lock(m);
-    if (m == py_runtime.mutex) {
-        if (!mine())
-            take();
-    } else if (me.late) {
-        take_late();
-    }
+    n = thread_nodes;
+    if (unlikely(!n || n->lock != l || me.late))
+        return lock_first(m);
+    if (m != py_runtime.mutex || relaxed_load(&n->state) == NODE_HELD)
+        return 0;
+    return likely(lock_acquire_fast(l, n)) ? 0 : take_slow(l, n);
+}
+
+/* By a thread that does not own the lock: it is late, and exits next. */
+static __attribute__((noinline)) int unlock_late(void)
+{
+    me.late = false;
     return 0;
 }
 
-__attribute__((optimize("no-omit-frame-pointer"))) PY_WRAPPER int
-pthread_mutex_unlock(pthread_mutex_t *m)
+PY_WRAPPER int pthread_mutex_unlock(pthread_mutex_t *m)
 {
+    struct lock *l = the_lock();
+    struct node *n;
+
     if (!in_gil(m))
         return libc_mutex_unlock(m);
     if (m != py_runtime.mutex)
         return 0;
-    if (!mine())
-        me.late = false; /* it exits next */
-    else if (is_locked())
-        taken();
-    else
-        drop((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_frame_address(0) + 16);
-    return 0;
+    n = thread_nodes;
+    if (unlikely(!n || n->lock != l || relaxed_load(&n->state) != NODE_HELD))
+        return unlock_late();
+    if (is_locked()) {
+        note_tstate();
+        return unlikely(relaxed_load(&l->drop)) ? request_again() : 0;
+    }
+    if (unlikely(*py_runtime.last_holder != me.tstate))
+        note_tstate(); /* PyThreadState_Swap. Otherwise it may be deleted by now: not looked at */
+    if (likely(lock_release_fast(l, n)))
+        return 0;
+    return drop_slow(
+        l, n, site_of((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_dwarf_cfa()));
 }
 
 PY_WRAPPER int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)

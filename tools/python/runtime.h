@@ -17,11 +17,12 @@ struct py_runtime {
     pthread_mutex_t *switch_mutex;
     pthread_cond_t *cond;
     pthread_cond_t *switch_cond;
-    int *locked;             /* -1: not created */
-    unsigned long *interval; /* µs */
-    void **last_holder;      /* thread state */
-    void **finalizing;       /* thread state that runs Py_FinalizeEx, or NULL */
-    uintptr_t save_thread;   /* PyEval_SaveThread's code */
+    int *locked;                  /* -1: not created */
+    unsigned long *interval;      /* µs */
+    void **last_holder;           /* thread state */
+    void **finalizing;            /* thread state that runs Py_FinalizeEx, or NULL */
+    uintptr_t tstate_interpreter; /* offset of a thread state's pointer to its interpreter */
+    uintptr_t save_thread;        /* PyEval_SaveThread's code */
     uintptr_t save_thread_size;
 };
 
@@ -38,9 +39,6 @@ enum py_recognised py_recognise(void);
 
 /* The interpreter version as "3.11", whether known or not, after py_recognise. */
 const char *py_version(void);
-
-/* The interpreter state that a thread state belongs to. Only for a thread state that is alive. */
-void *py_interpreter_of(void *tstate);
 
 /* The main interpreter, or NULL before it exists. */
 void *py_main_interpreter(void);

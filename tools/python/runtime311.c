@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ enum py_recognised py_recognise(void)
         .interval = &GIL.interval,
         .last_holder = (void **)&GIL.last_holder,
         .finalizing = (void **)&_PyRuntime._finalizing,
+        .tstate_interpreter = offsetof(PyThreadState, interp),
         .save_thread = (uintptr_t)&PyEval_SaveThread,
         .save_thread_size = symbol_size((void *)&PyEval_SaveThread),
     };
@@ -74,11 +76,6 @@ const char *py_version(void)
     return version;
 }
 
-void *py_interpreter_of(void *tstate)
-{
-    return ((PyThreadState *)tstate)->interp;
-}
-
 void *py_main_interpreter(void)
 {
     return __atomic_load_n(&_PyRuntime.interpreters.main, __ATOMIC_RELAXED);
@@ -88,8 +85,8 @@ void py_request_drop(void *interpreter)
 {
     struct _ceval_state *ceval = &((PyInterpreterState *)interpreter)->ceval;
 
-    __atomic_store_n(&ceval->gil_drop_request._value, 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&ceval->eval_breaker._value, 1, __ATOMIC_RELAXED);
+    _Py_atomic_store_relaxed(&ceval->gil_drop_request, 1);
+    _Py_atomic_store_relaxed(&ceval->eval_breaker, 1);
 }
 
 void py_clear_request(void *interpreter)
@@ -97,7 +94,7 @@ void py_clear_request(void *interpreter)
     struct _ceval_state *ceval = &((PyInterpreterState *)interpreter)->ceval;
 
     /* The evaluation loop recomputes its breaker when it has the GIL again. */
-    __atomic_store_n(&ceval->gil_drop_request._value, 0, __ATOMIC_RELAXED);
+    _Py_atomic_store_relaxed(&ceval->gil_drop_request, 0);
 }
 
 bool py_has_tstate(void)
