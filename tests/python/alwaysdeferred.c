@@ -13,8 +13,8 @@
 
 _Thread_local bool py_deferral_pending;
 
-/* How calls since the last always_defer() ended, process-wide. */
-static int completed, tried, done;
+/* How this thread's calls since the last always_defer() ended. */
+static _Thread_local int completed, tried, done;
 
 EXPORT void always_defer(void);
 EXPORT void always_deferred(int *completed_now, int *tried_now, int *done_now);
@@ -22,18 +22,16 @@ EXPORT void always_deferred(int *completed_now, int *tried_now, int *done_now);
 /* The next call of this thread finds a deferral pending. */
 void always_defer(void)
 {
-    __atomic_store_n(&completed, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&tried, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&done, 0, __ATOMIC_RELAXED);
+    completed = tried = done = 0;
     py_deferral_pending = true;
 }
 
 /* How many times it was completed, how many times after a try, how many calls ended without it. */
 void always_deferred(int *completed_now, int *tried_now, int *done_now)
 {
-    *completed_now = __atomic_load_n(&completed, __ATOMIC_RELAXED);
-    *tried_now = __atomic_load_n(&tried, __ATOMIC_RELAXED);
-    *done_now = __atomic_load_n(&done, __ATOMIC_RELAXED);
+    *completed_now = completed;
+    *tried_now = tried;
+    *done_now = done;
     py_deferral_pending = false;
 }
 
@@ -42,15 +40,19 @@ void py_call_blocks(bool after_try)
     if (!py_deferral_pending)
         return;
     py_deferral_pending = false;
-    __atomic_add_fetch(&completed, 1, __ATOMIC_RELAXED);
-    if (after_try)
-        __atomic_add_fetch(&tried, 1, __ATOMIC_RELAXED);
+    completed++;
+    tried += after_try;
+}
+
+/* Sleeping calls are not tried, and tell so whether or not a deferral is pending. */
+void py_call_yields(void)
+{
+    py_call_blocks(false);
 }
 
 void py_call_done(void)
 {
-    if (py_deferral_pending)
-        __atomic_add_fetch(&done, 1, __ATOMIC_RELAXED);
+    done += py_deferral_pending;
 }
 
 void *py_real_slow(const char *name)
