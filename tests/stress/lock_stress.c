@@ -252,7 +252,7 @@ static void *worker_main(void *arg)
     uint64_t lifetime;
 
     atomic_store(&slot->tid, (int)syscall(SYS_gettid));
-    lifetime = pick(&w, 4) ? 1 + pick(&w, 200) : 1 + pick(&w, 20000);
+    lifetime = 1 + pick(&w, pick(&w, 4) ? 20 : 2000);
     for (uint64_t i = 0; i < lifetime && !atomic_load(&stop); i++) {
         one_operation(&w);
         atomic_fetch_add_explicit(&slot->progress, 1, memory_order_relaxed);
