@@ -1,11 +1,12 @@
 """Shared by the tests of the CPython drop-in: runs a child on stock or on libgil, and prints TAP.
 
-Invariants: a child never outlives its test (it leads a process group of its own, and what is left of
-the group is killed when the child has ended or its time is up); a test writes only below a temporary
-directory of its own; a child that misses its deadline is a failure that shows what it had printed.
+Invariants: a child never outlives its test (it leads a process group of its own, and what is left
+of the group is killed when the child has ended or its time is up); a test writes only below a
+temporary directory of its own; a child that misses its deadline is a failure that shows what it
+had printed.
 
-The environment: BUILD names the build folder, PYTHON the interpreter, GIL_RUN the command that puts a
-program on libgil (empty: everything runs on stock, to develop a test against)."""
+The environment: BUILD names the build folder, PYTHON the interpreter, GIL_RUN the command that
+puts a program on libgil (empty: everything runs on stock, to develop a test against)."""
 
 import os
 import shlex
