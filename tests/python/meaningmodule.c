@@ -42,11 +42,12 @@ static PyObject *wait_for_lock(PyObject *self, PyObject *arg)
     return PyLong_FromLong(atomic_load(&ticks) - before);
 }
 
-/* release(ns, sleep): keeps the GIL released for ns nanoseconds, computing or in a system call that
- * nobody interposes, and returns (count reached meanwhile, ns until the first tick or -1). */
+/* release(ns, sleep): keeps the GIL released, in a system call that nobody interposes for ns
+ * nanoseconds, or computing until the first tick but ns at most. Returns the count reached
+ * meanwhile and how long that took. */
 static PyObject *release(PyObject *self, PyObject *args)
 {
-    long ns, before, first = -1, seen;
+    long ns, before, seen, took;
     int asleep;
     int64_t start;
 
@@ -61,14 +62,13 @@ static PyObject *release(PyObject *self, PyObject *args)
 
         syscall(SYS_nanosleep, &ts, NULL);
     } else {
-        while (now_ns() - start < ns) {
-            if (first < 0 && atomic_load(&ticks) != before)
-                first = (long)(now_ns() - start);
-        }
+        while (atomic_load(&ticks) == before && now_ns() - start < ns)
+            ;
     }
     seen = atomic_load(&ticks) - before;
+    took = (long)(now_ns() - start);
     Py_END_ALLOW_THREADS;
-    return Py_BuildValue("ll", seen, first);
+    return Py_BuildValue("ll", seen, took);
 }
 
 static PyMethodDef methods[] = {
