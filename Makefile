@@ -108,9 +108,10 @@ $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/pyt
 
 # A program that needs more libraries: $(BUILD)/tests/AREA/NAME: TEST_LIBS = -lfoo
 TEST_LIBS =
-$(BUILD)/tests/python/embed $(BUILD)/tests/python/subinterp: TEST_LIBS = -lpython3.11
+$(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
 $(BUILD)/tests/python/unrecognised: TEST_LIBS = -rdynamic
 $(BUILD)/tests/python/%: BASE += -I$(PYTHON_INCLUDE)
+$(BUILD)/tests/python/%: CXXBASE += -I$(PYTHON_INCLUDE)
 
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	@mkdir -p $(@D)

@@ -2,8 +2,9 @@
  * there is one, so that a signal that the mask lets through ends the try as it would end the call.
  *
  * The plain call after a try has the whole timeout. select and pselect try on copies of the sets,
- * since they overwrite what they are given. A call that waits for no file is a sleep, and a sleep
- * always lets a waiting thread run. */
+ * since they overwrite what they are given; sets at an address that is none crash here instead of
+ * giving EFAULT. A call that waits for no file is a sleep, and yields as
+ * one (calls_sleep.c). */
 #include "tools/python/calls_try.h"
 
 #include <poll.h>
@@ -39,21 +40,19 @@ static bool final_result(int result, int saved_errno)
 
 static int poll_deferred(struct pollfd *fds, nfds_t count, int timeout)
 {
+    int saved_errno = errno;
+    int ready = PY_TRY(REAL(poll)(fds, count, 0));
     if (timeout == 0)
-        return PY_DONE(PY_TRY(REAL(poll)(fds, count, 0)));
-    if (count == 0) {
-        py_call_blocks(false);
-    } else {
-        int saved_errno = errno;
-        int ready = PY_TRY(REAL(poll)(fds, count, 0));
-        if (final_result(ready, saved_errno))
-            return ready;
-    }
+        return PY_DONE(ready);
+    if (final_result(ready, saved_errno))
+        return ready;
     return REAL(poll)(fds, count, timeout);
 }
 
 PY_WRAPPER int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
+    if (count == 0 && timeout != 0)
+        py_call_yields();
     return py_deferred() ? poll_deferred(fds, count, timeout) : REAL(poll)(fds, count, timeout);
 }
 
@@ -71,20 +70,18 @@ static int ppoll_deferred(struct pollfd *fds, nfds_t count, const struct timespe
     enum timeout kind = timespec_kind(timeout);
     if (kind != SOME)
         return PY_DONE(PY_TRY(REAL(ppoll)(fds, count, timeout, mask)));
-    if (count == 0) {
-        py_call_blocks(false);
-    } else {
-        int saved_errno = errno;
-        int ready = PY_TRY(REAL(ppoll)(fds, count, &none, mask));
-        if (final_result(ready, saved_errno))
-            return ready;
-    }
+    int saved_errno = errno;
+    int ready = PY_TRY(REAL(ppoll)(fds, count, &none, mask));
+    if (final_result(ready, saved_errno))
+        return ready;
     return REAL(ppoll)(fds, count, timeout, mask);
 }
 
 PY_WRAPPER int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                      const sigset_t *mask)
 {
+    if (count == 0 && timespec_kind(timeout) == SOME)
+        py_call_yields();
     return py_deferred() ? ppoll_deferred(fds, count, timeout, mask)
                          : REAL(ppoll)(fds, count, timeout, mask);
 }
@@ -103,11 +100,16 @@ struct sets {
     fd_set read, write, except;
 };
 
+static bool is_sleep(int count, const fd_set *read, const fd_set *write, const fd_set *except)
+{
+    return count == 0 || !(read || write || except);
+}
+
 /* False when there is nothing to copy, or more than fits. */
 static bool copy_sets(struct sets *copy, int count, const fd_set *read, const fd_set *write,
                       const fd_set *except)
 {
-    if (count <= 0 || count > FD_SETSIZE || !(read || write || except))
+    if (count <= 0 || count > FD_SETSIZE)
         return false;
     copy->bytes = ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
     if (read)
@@ -168,6 +170,9 @@ static int select_deferred(int count, fd_set *read, fd_set *write, fd_set *excep
 PY_WRAPPER int select(int count, fd_set *read, fd_set *write, fd_set *except,
                       struct timeval *timeout)
 {
+    if (is_sleep(count, read, write, except) &&
+        !(timeout && timeout->tv_sec == 0 && timeout->tv_usec == 0))
+        py_call_yields();
     return py_deferred() ? select_deferred(count, read, write, except, timeout)
                          : REAL(select)(count, read, write, except, timeout);
 }
@@ -195,6 +200,8 @@ static int pselect_deferred(int count, fd_set *read, fd_set *write, fd_set *exce
 PY_WRAPPER int pselect(int count, fd_set *read, fd_set *write, fd_set *except,
                        const struct timespec *timeout, const sigset_t *mask)
 {
+    if (is_sleep(count, read, write, except) && timespec_kind(timeout) == SOME)
+        py_call_yields();
     return py_deferred() ? pselect_deferred(count, read, write, except, timeout, mask)
                          : REAL(pselect)(count, read, write, except, timeout, mask);
 }
