@@ -134,13 +134,14 @@ static struct node *name_head(struct lock *l, int64_t now)
     }
 }
 
-/* The owner's time from here on is charged to whoever is the owner then. */
+/* The lock has been handed over: its time is charged to the new owner from now on. */
 static void begin_slice(struct lock *l, int64_t now)
 {
     if (!l->deferred_in_slice && l->watch)
         relaxed_store(&l->watch, l->watch - 1);
     l->deferred_in_slice = false;
-    relaxed_store(&l->slice_start, l->queue.count ? now : 0);
+    relaxed_store(&l->slice_start, now);
+    relaxed_store(&l->least, l->queue.top ? l->queue.top->served : 0);
 }
 
 static void advance_floor(struct lock *l)
@@ -339,6 +340,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         drain(l);
         h = policy_next(l, now);
         if (!h) {
+            charge_self(l, n, now);
             __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
             relaxed_store(&l->slice_start, 0);
             if (!word_cas(l, WORD_LOCKED, 0)) /* T5 */

@@ -16,6 +16,8 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+#define NEVER INT64_MAX /* as a time, ns */
+
 #define relaxed_load(p)     __atomic_load_n(p, __ATOMIC_RELAXED)
 #define relaxed_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 
@@ -71,6 +73,7 @@ struct lock {
     uint32_t drop;      /* somebody asked the owner to drop the lock */
     uint32_t watch;     /* releases are being deferred: a head looks every WATCH_NS */
     int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
+    int64_t least;       /* served time of the least served waiter when the slice began; 0: none */
     int64_t floor;       /* GIL time served by the least served; never lowered */
     /* Settings. */
     int64_t interval_ns; /* 0: the default */
@@ -90,8 +93,9 @@ _Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned
 _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
 
 /* Tunables, ns. Each says what it trades. */
-#define SPIN_NS  20000  /* a spinner's longest stay: half of what waking an idle CPU costs */
-#define WATCH_NS 300000 /* how long a deferral that nobody completes can keep the head waiting */
+#define SPIN_NS       20000  /* a spinner's longest stay: half of what waking an idle CPU costs */
+#define WATCH_NS      250000 /* how often the head looks for deferrals */
+#define LOOK_AGAIN_NS 30000  /* and how soon again when it sees one: timers add 50 to 100 µs */
 #define WATCH_SLICES                                                                               \
     8 /* slices without a deferral until heads stop watching: else each slice of a                 \
        * thread that defers would begin by waking the head */
@@ -183,7 +187,7 @@ static inline bool lock_acquire_fast(struct lock *l, struct node *n)
 /* Releases the lock if nobody waits for it or has asked for it. The caller owns it. */
 static inline bool lock_release_fast(struct lock *l, struct node *n)
 {
-    if (unlikely(l->queue.count || relaxed_load(&l->drop)) ||
+    if (unlikely(l->queue.count || relaxed_load(&l->drop) || relaxed_load(&l->slice_start)) ||
         unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
         return false;
     relaxed_store(&n->state, NODE_IDLE);
@@ -196,9 +200,12 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
  * Reaps abandoned nodes on the way. The owner calls it, with the stack drained. */
 struct node *policy_next(struct lock *l, int64_t now);
 
-/* Sets the served time of a thread that begins to wait, and says whether it should ask the
- * owner to drop the lock at once. */
-bool policy_join(struct lock *l, struct node *n, int64_t now);
+/* Sets the served time of a thread that begins to wait. */
+void policy_join(struct lock *l, struct node *n);
+
+/* When a waiter should ask the owner to drop the lock because it is behind it by too much: now, or
+ * later in this slice, or NEVER in this slice. A hint, from what the owner has published. */
+int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now);
 
 /* ---- lock.c ---- */
 enum lock_release_how { RELEASE_PLAIN, RELEASE_DEFER, RELEASE_GRANT };

@@ -56,14 +56,11 @@ struct node *policy_next(struct lock *l, int64_t now)
     return n;
 }
 
-bool policy_join(struct lock *l, struct node *n, int64_t now)
+void policy_join(struct lock *l, struct node *n)
 {
     int64_t interval = lock_interval(l);
     int64_t floor = relaxed_load(&l->floor);
-    int64_t granularity = interval / 10 < GRANULARITY_NS ? interval / 10 : GRANULARITY_NS;
-    int64_t slice = relaxed_load(&l->slice_start);
-    struct node *owner = relaxed_load(&l->owner);
-    int64_t used, served = relaxed_load(&n->served);
+    int64_t served = relaxed_load(&n->served);
 
     if (relaxed_load(&n->charged))
         served += __atomic_exchange_n(&n->charged, 0, __ATOMIC_RELAXED);
@@ -73,15 +70,29 @@ bool policy_join(struct lock *l, struct node *n, int64_t now)
         served = floor - 2 * interval;
     n->newcomer = false;
     relaxed_store(&n->served, served);
-    if (l->policy == GIL_FIFO || !owner || owner == n)
-        return false;
+}
+
+int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
+{
+    int64_t interval = lock_interval(l);
+    int64_t floor = relaxed_load(&l->floor);
+    int64_t granularity = interval / 10 < GRANULARITY_NS ? interval / 10 : GRANULARITY_NS;
+    int64_t slice = relaxed_load(&l->slice_start);
+    const struct node *owner = relaxed_load(&l->owner);
+    int64_t least = relaxed_load(&l->least);
+    int64_t used, at;
+
+    if (relaxed_load(&l->policy) == GIL_FIFO || !owner || owner == n)
+        return NEVER;
+    if (least && relaxed_load(&n->served) > least)
+        return NEVER; /* another would run */
+    if (!slice || slice > now)
+        slice = now; /* the owner was alone, or has changed just now */
     used = relaxed_load(&owner->served);
     if (used < floor)
         used = floor;
-    if (slice && now > slice)
-        used += now - slice;
-    if (served + granularity >= used)
-        return false;
-    relaxed_store(&n->served, served + PREEMPTION_NS);
-    return true;
+    at = slice + relaxed_load(&n->served) + granularity - used;
+    if (at <= now)
+        return now;
+    return at < slice + interval ? at : NEVER;
 }

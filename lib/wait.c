@@ -11,8 +11,6 @@
 #include "kernel-helpers/cpus.h"
 #include "lib/lock_impl.h"
 
-#define NEVER INT64_MAX
-
 /* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
  * so that it spins for the last few microseconds instead of being late. */
 #define EARLY_NS 70000
@@ -119,12 +117,12 @@ static bool push(struct lock *l, struct node *n)
     return true;
 }
 
-/* When the owner's slice ends. */
+/* When the owner's slice ends. An owner that was alone starts one with the first arrival. */
 static int64_t slice_end(const struct lock *l, const struct node *n)
 {
     int64_t start = relaxed_load(&l->slice_start);
 
-    return (start ? start : n->arrived) + lock_interval(l);
+    return (start > n->arrived ? start : n->arrived) + lock_interval(l);
 }
 
 static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
@@ -159,15 +157,45 @@ static bool settle_role(struct lock *l, struct node *n, uint32_t *state)
     return true;
 }
 
+/* What a waiter saw of a deferral. */
+struct sight {
+    uintptr_t word;
+    uint64_t count; /* how many times that thread had deferred */
+};
+
+/* Takes the lock for a responsible waiter if it is free. A deferral is left to its thread, which is
+ * mostly back in a moment, unless it has lasted since the last look; *look_again says to come back
+ * soon. */
+static bool take_if_free(struct lock *l, struct node *n, struct sight *last, bool *look_again)
+{
+    struct sight now = {.word = relaxed_load(&l->word)};
+
+    *look_again = false;
+    if (now.word & WORD_LOCKED)
+        return false;
+    if (now.word & WORD_DEFERRED) {
+        now.count = relaxed_load(&word_node(now.word)->stats.deferred);
+        if (now.word != last->word || now.count != last->count) {
+            *last = now;
+            *look_again = true;
+            return false;
+        }
+    }
+    return lock_try_take(l, n);
+}
+
 /* Waits while linked. ask_at: when to ask the owner to drop the lock, NEVER while somebody else is
  * responsible. */
 static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_t ask_at,
-                        bool (*give_up)(void))
+                        unsigned flags, bool (*give_up)(void))
 {
+    struct sight deferral = {0};
+
     for (;;) {
         uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
         uint32_t role = state & NODE_ROLE;
         int64_t now, wake_at;
+        bool look_again = false;
 
         if (role == NODE_GRANTED) {
             relaxed_store(&n->state, NODE_HELD);
@@ -175,7 +203,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             count_up(n->stats.acquires);
             return true;
         }
-        if (role != NODE_WAITING && lock_try_take(l, n))
+        if (role != NODE_WAITING && take_if_free(l, n, &deferral, &look_again))
             return true;
         now = clock_now_ns();
         if ((deadline != FUTEX_FOREVER && now >= deadline) || (give_up && give_up())) {
@@ -183,7 +211,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
                 return false;
             continue;
         }
-        if (role == NODE_HEIR) {
+        if (role == NODE_HEIR && !look_again) {
             if (spin(l, n, state, NEVER, true))
                 continue;
             /* Too late. Where releases are deferred it goes on to watch, otherwise it asks. */
@@ -192,6 +220,8 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
         }
         if (role != NODE_WAITING && ask_at == NEVER)
             ask_at = slice_end(l, n);
+        if (now >= ask_at && role == NODE_WAITING && !(flags & WAIT_ASK))
+            ask_at = policy_ask_at(l, n, now); /* the owner may have changed */
         if (now >= ask_at) {
             lock_ask(l, n);
             ask_at = now + lock_interval(l);
@@ -202,7 +232,9 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             continue;
         role = state;
         wake_at = ask_at;
-        if (role == NODE_WATCH && now + WATCH_NS < wake_at) {
+        if (look_again) {
+            wake_at = now + LOOK_AGAIN_NS;
+        } else if (role == NODE_WATCH && now + WATCH_NS < wake_at) {
             wake_at = now + WATCH_NS;
         } else if (role != NODE_WAITING && owner_elsewhere(l)) {
             if (ask_at - now > SPIN_NS)
@@ -264,15 +296,16 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
                                      __ATOMIC_RELAXED)) {
         n->arrived = now;
         n->heir_since = 0;
-        if (policy_join(l, n, now) && !(flags & WAIT_NO_ASK))
-            ask_at = now;
-        else if (flags & WAIT_ASK)
+        policy_join(l, n);
+        if (!(flags & WAIT_NO_ASK))
+            ask_at = policy_ask_at(l, n, now);
+        if (ask_at == NEVER && flags & WAIT_ASK)
             ask_at = now + lock_interval(l);
         while (!push(l, n))
             if (lock_try_take(l, n))
                 return true;
     }
-    got = wait_linked(l, n, deadline, ask_at, give_up);
+    got = wait_linked(l, n, deadline, ask_at, flags, give_up);
     waited = clock_now_ns() - now;
     if (got)
         count_up(n->stats.contended);
