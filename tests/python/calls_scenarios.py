@@ -20,7 +20,7 @@ import time
 
 import calls
 
-faulthandler.dump_traceback_later(20, exit=True)
+faulthandler.dump_traceback_later(100, exit=True)
 
 BAD = 1  # no address that a process has
 NOWAIT = 8
