@@ -200,7 +200,10 @@ def bad_times(name, *before, times, after=()):
 bad_times("select", 100, "set", None, None, times=[(-1, 0), (0, -1), (0, 3000000)])
 bad_times("pselect", 100, "set", None, None, times=[(-1, 0), (0, 10 ** 9)], after=[None])
 bad_times("ppoll", None, 0, times=[(-1, 0), (0, 10 ** 9)], after=[None])
-bad_times("sem_clockwait", bytearray(32), time.CLOCK_MONOTONIC, times=[(0, 10 ** 9), (0, -1)])
+AVAILABLE = bytearray(32)
+calls.call("sem_init", AVAILABLE, 0, 5)
+bad_times("sem_timedwait", AVAILABLE, times=[(0, 10 ** 9), (0, -1)])
+bad_times("sem_clockwait", AVAILABLE, time.CLOCK_MONOTONIC, times=[(0, 10 ** 9), (0, -1)])
 
 
 def masks(name, arguments):

@@ -27,13 +27,14 @@ typedef long call_fn(long, long, long, long, long, long, long, long);
     LONG(read)                                                                                     \
     LONG(__read_chk)                                                                               \
     LONG(readv)                                                                                    \
-    LONG(pread64) LONG(pread) LONG(preadv64) LONG(preadv64v2) LONG(write) LONG(writev)             \
-        LONG(pwrite64) LONG(pwritev64v2) INT(eventfd_read) INT(eventfd_write) LONG(recv)           \
-            LONG(__recv_chk) LONG(recvfrom) LONG(recvmsg) LONG(send) LONG(sendto) LONG(sendmsg)    \
-                INT(accept) INT(accept4) INT(connect) INT(setsockopt) INT(poll) INT(__poll_chk)    \
-                    INT(ppoll) INT(select) INT(pselect) INT(epoll_wait) INT(epoll_pwait)           \
-                        INT(epoll_pwait2) INT(clock_nanosleep) INT(nanosleep) INT(sched_yield)     \
-                            INT(waitpid) INT(wait) INT(wait3) INT(wait4) INT(waitid) INT(sem_wait) \
+    LONG(pread64)                                                                                  \
+    LONG(pread) LONG(preadv64) LONG(preadv64v2) LONG(write) LONG(writev) LONG(pwrite64)            \
+        LONG(pwritev64v2) INT(eventfd_read) INT(eventfd_write) LONG(recv) LONG(__recv_chk)         \
+            LONG(recvfrom) LONG(recvmsg) LONG(send) LONG(sendto) LONG(sendmsg) INT(accept)         \
+                INT(accept4) INT(connect) INT(setsockopt) INT(poll) INT(__poll_chk) INT(ppoll)     \
+                    INT(select) INT(pselect) INT(epoll_wait) INT(epoll_pwait) INT(epoll_pwait2)    \
+                        INT(clock_nanosleep) INT(nanosleep) INT(sched_yield) INT(waitpid)          \
+                            INT(wait) INT(wait3) INT(wait4) INT(waitid) INT(sem_wait)              \
                                 INT(sem_timedwait) INT(sem_clockwait) INT(sigtimedwait)            \
                                     INT(open64) INT(openat64) INT(__open64_2) INT(fsync)           \
                                         INT(flock) INT(lockf64) INT(fcntl64) INT(ioctl)            \
