@@ -3,38 +3,40 @@
  * The word            who may look at the run queue
  *   0                 free, and nobody waits: the queue is empty, head is NULL
  *   LOCKED | top      the owner. Waiters push their node onto the arrival stack with a CAS; the
- *                     owner takes all of them off with an exchange (drain), and nobody else does.
- *   HASQ              free, the queue is not empty; nobody. The head has been made heir and woken;
- * whoever comes along competes with it. DEFERRED | node   free for the moment, the queue is not
- * empty; nobody. The deferrer (node) may take the lock back, anybody else may take it over.
+ *                     owner takes all of them off with an exchange, and nobody else does.
+ *   HASQ              free, the queue is not empty; nobody. The head has been made heir and
+ *                     woken; whoever comes along competes with it.
+ *   DEFERRED | node   free for the moment, the queue is not empty; nobody. The deferrer (node)
+ *                     may take the lock back, anybody else may take it over.
  *
  * Invariants
  * 1. Run queue, floor, slice and head are written by the thread whose CAS set LOCKED, or to whom
- *    that thread granted the lock (a release store of GRANTED into the waiter's node, read with
- * acquire).
+ *    that thread granted the lock (by a CAS of the waiter's state to GRANTED).
  * 2. In HASQ and DEFERRED the stack is empty: all linked nodes are in the run queue.
- * 3. Somebody responsible: whenever a thread waits, some waiter sleeps with a deadline. It is
+ * 3. Somebody is responsible: whenever a thread waits, some waiter sleeps with a deadline. It is
  *    the one named in `head`, or, while head is NULL, the one that pushed onto an empty stack. A
- * waiter pushes first and reads head afterwards; an owner that stores NULL into head looks at the
- *    stack again afterwards: one of the two sees the other (both seq_cst).
- * 4. A waiter that gives up (CAS to ABANDONED) looks at the word afterwards, and whoever frees the
- * word for a waiter (HASQ, DEFERRED) looks at that waiter's state afterwards: one of the two sees
- * the other, takes the lock, and names another.
- * 5. A waiter is granted the lock at most once per wait: GRANTED is set by a CAS from a waiting
- * role. Where that fails because the waiter has given up, its node is reaped and another is chosen.
- * 6. After its last write to the word a releasing thread touches only nodes, whose memory is never
- *    unmapped (node.c), and never the lock.
+ *    waiter pushes first and reads head afterwards; an owner that stores NULL into head looks at
+ *    the stack again afterwards: one of the two sees the other.
+ * 4. A waiter that gives up (CAS to ABANDONED) looks at the word afterwards; whoever frees the
+ *    word for a waiter (HASQ, DEFERRED) looks at that waiter's state afterwards: one of the two
+ *    sees the other, takes the lock, and names another.
+ * 5. A waiter is granted the lock at most once a wait: GRANTED is set by a CAS from a waiting
+ *    role. Where that fails because the waiter has given up, another is chosen.
+ * 6. After its last write to the word a releasing thread touches only nodes, whose memory is
+ *    never unmapped (node.c), and never the lock.
+ * 7. Whoever takes NODE_SLEEPING out of a waiter's state wakes the waiter.
  *
- * Transitions, by the tag that stands beside them in the code:
- *   T1 acquire from 0                     T6 grant (a request is pending, or the heir waited too
- * long) T2 acquire from HASQ                  T7 release to HASQ, the head becomes heir T3 take
- * over from DEFERRED            T8 defer T4 take back from DEFERRED            T9 complete a
- * deferral: DEFERRED to HASQ T5 release to 0                       T10 drain
+ * Transitions, by the tag that stands beside them in the code
+ *   T1  acquire from 0                  T2  acquire from HASQ
+ *   T3  take over from DEFERRED         T4  take back from DEFERRED
+ *   T5  release to 0                    T6  grant: a request is pending, or the heir is overdue
+ *   T7  release to HASQ: heir           T8  defer
+ *   T9  complete: DEFERRED to HASQ      T10 drain
  *
- * Memory orders: the CAS that sets LOCKED is an acquire and every write that clears it or grants
- * the lock is a release, so that one owner sees all that the one before it did. The pairs of 3 and
- * 4 are seq_cst. Fields marked as published (owner, slice_start, floor, watch, served) are hints
- * when read by a waiter, and relaxed. */
+ * Memory orders: the CAS that sets LOCKED is an acquire, and every write that clears it or grants
+ * the lock is a release, so that one owner sees all that the one before it did. The pairs of 3
+ * and 4 are seq_cst. Fields that an owner publishes for waiters (owner, slice_start, least,
+ * average, floor, watch, a node's served) are hints to them, and relaxed. */
 #define _GNU_SOURCE
 #include "lib/lock_impl.h"
 
@@ -83,16 +85,15 @@ static void unlink_node(struct lock *l, struct node *n)
 }
 
 /* Gives a waiter another role. Returns the state it had; if that was no waiting one, nothing
- * changed. */
+ * changed. If that says SLEEPING, the caller has to wake the waiter, and nobody else will. */
 static uint32_t set_role(struct node *n, uint32_t role)
 {
-    uint32_t state = relaxed_load(&n->state), to;
+    uint32_t state = relaxed_load(&n->state);
 
     do {
         if (!is_waiting(state))
             return state;
-        to = role == NODE_GRANTED ? role : role | (state & NODE_SLEEPING);
-    } while (!__atomic_compare_exchange_n(&n->state, &state, to, false, __ATOMIC_SEQ_CST,
+    } while (!__atomic_compare_exchange_n(&n->state, &state, role, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
     return state;
 }
@@ -109,8 +110,8 @@ static bool promote(struct node *h, bool *asleep)
             return false;
         if ((state & NODE_ROLE) != NODE_WAITING)
             return true;
-    } while (!__atomic_compare_exchange_n(&h->state, &state, NODE_HEAD | (state & NODE_SLEEPING),
-                                          false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&h->state, &state, NODE_HEAD, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
     *asleep = state & NODE_SLEEPING;
     return true;
 }
@@ -134,20 +135,36 @@ static struct node *name_head(struct lock *l, int64_t now)
     }
 }
 
-/* The lock has been handed over: its time is charged to the new owner from now on. */
-static void begin_slice(struct lock *l, int64_t now)
+static struct node *least_served(const struct lock *l)
 {
+    struct node *computing = l->queue.top[CLASS_COMPUTING];
+    struct node *sprinter = l->queue.top[CLASS_SPRINTER];
+
+    if (!computing || (sprinter && sprinter->served < computing->served))
+        return sprinter;
+    return computing;
+}
+
+/* The lock has been handed over: its time is charged to the new owner from now on. */
+static void begin_slice(struct lock *l, const struct node *owner, int64_t now)
+{
+    struct node *least = least_served(l);
+
     if (!l->deferred_in_slice && l->watch)
         relaxed_store(&l->watch, l->watch - 1);
     l->deferred_in_slice = false;
     relaxed_store(&l->slice_start, now);
-    relaxed_store(&l->least, l->queue.top ? l->queue.top->served : 0);
+    relaxed_store(&l->least, least ? least->served : 0);
+    relaxed_store(&l->sharers, l->queue.count + 1);
+    relaxed_store(&l->average, (l->queue.served + owner->served) / (l->queue.count + 1));
 }
 
 static void advance_floor(struct lock *l)
 {
-    if (l->queue.top && l->queue.top->served > l->floor)
-        relaxed_store(&l->floor, l->queue.top->served);
+    struct node *least = least_served(l);
+
+    if (least && least->served > l->floor)
+        relaxed_store(&l->floor, least->served);
 }
 
 /* The caller's own time since slice_start. */
@@ -182,9 +199,9 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
         relaxed_store(&l->drop, 0); /* it was this thread that asked, or it will be asked again */
     }
     took(l, n);
-    n->cpu = sched_getcpu();
+    relaxed_store(&n->cpu, sched_getcpu());
     sleeper = name_head(l, now);
-    begin_slice(l, now);
+    begin_slice(l, n, now);
     if (sleeper)
         wake(n, sleeper);
 }
@@ -262,7 +279,7 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     unlink_node(l, h);
     sleeper = name_head(l, now);
     relaxed_store(&l->owner, h);
-    begin_slice(l, now);
+    begin_slice(l, h, now);
     while (!is_waiting(state = set_role(h, NODE_GRANTED))) {
         /* h is not in the queue any more: whichever way this CAS goes, it is settled here. */
         if (state == NODE_ORPHAN) {
@@ -290,6 +307,7 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
 static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_t now)
 {
     uint32_t state;
+    bool freed;
 
     __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
     state = set_role(h, NODE_HEIR);
@@ -297,10 +315,11 @@ static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_
         return false;
     if (!h->heir_since)
         h->heir_since = now;
-    if (!word_cas(l, WORD_LOCKED, WORD_HASQ))
-        return false;
+    freed = word_cas(l, WORD_LOCKED, WORD_HASQ);
     if (state & NODE_SLEEPING)
         wake(n, h);
+    if (!freed)
+        return false;
     if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
         word_cas(l, WORD_HASQ, WORD_LOCKED)) { /* invariant 4 */
         relaxed_store(&l->owner, n);
@@ -317,6 +336,7 @@ static bool defer(struct lock *l, struct node *n, struct node *h)
     uintptr_t deferred = WORD_DEFERRED | (uintptr_t)n;
 
     l->deferred_in_slice = true;
+    n->voluntary = true;
     if (!word_cas(l, WORD_LOCKED, deferred))
         return false;
     if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
@@ -331,8 +351,11 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
 {
     bool asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
 
+    n->dropped = asked;
     if (asked)
         count_up(n->stats.forced);
+    else
+        n->voluntary = true;
     for (;;) {
         int64_t now = clock_now_ns();
         struct node *h;

@@ -53,6 +53,9 @@ struct node {
     struct runqueue_links q; /* owner of the lock */
     bool queued;             /* owner of the lock: in the run queue */
     bool newcomer;           /* has never waited for this lock */
+    bool voluntary;          /* has released the lock unasked since it last began to wait */
+    bool dropped;            /* was asked to when it last released the lock */
+    bool sprinter, patient;  /* see policy.c; fixed while queued */
     int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
     int64_t served;          /* GIL time used, clamped on joining; fixed while queued */
     int64_t charged;      /* GIL time that others found it had used; added to served on joining */
@@ -73,7 +76,9 @@ struct lock {
     uint32_t drop;      /* somebody asked the owner to drop the lock */
     uint32_t watch;     /* releases are being deferred: a head looks every WATCH_NS */
     int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
-    int64_t least;       /* served time of the least served waiter when the slice began; 0: none */
+    int64_t least;       /* when the slice began: served time of the least served waiter; 0: none */
+    int64_t average;     /* and the average over the owner and the waiters, */
+    uint32_t sharers;    /* and how many these were */
     int64_t floor;       /* GIL time served by the least served; never lowered */
     /* Settings. */
     int64_t interval_ns; /* 0: the default */
@@ -100,6 +105,7 @@ _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the 
     8 /* slices without a deferral until heads stop watching: else each slice of a                 \
        * thread that defers would begin by waking the head */
 #define HEIR_NS        200000 /* how long an heir may be passed over before it is granted the lock */
+#define SPRINT_NS      200000 /* a sprinter's slice: short, since it gets the lock ahead of others */
 #define GRANULARITY_NS 500000 /* how far behind the owner a newcomer must be to ask at once */
 #define PREEMPTION_NS  20000  /* what a waiter is charged for asking at once */
 
@@ -195,6 +201,9 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
 }
 
 /* ---- policy.c ---- */
+
+/* How long the present owner may keep the lock when others want it. */
+int64_t policy_slice(const struct lock *l);
 
 /* The waiter that runs next: live when looked at (it may still give up), NULL when there is none.
  * Reaps abandoned nodes on the way. The owner calls it, with the stack drained. */

@@ -122,8 +122,8 @@ struct node *node_find(struct lock *l)
         n->stats.threads = 1;
         n->served = n->charged = n->heir_since = 0;
         n->newcomer = true;
-        n->queued = false;
-        n->cpu = -1;
+        n->queued = n->voluntary = n->dropped = n->sprinter = false;
+        relaxed_store(&n->cpu, -1);
         relaxed_store(&n->state, NODE_IDLE);
         __atomic_store_n(&n->lock, l, __ATOMIC_RELEASE);
     }

@@ -1,4 +1,4 @@
-/* Who is next, and who asks the owner to drop the lock at once.
+/* Who is next, and who asks the owner to drop the lock before its slice ends.
  *
  * fair: the waiter that has had the lock for the least time. Served time is compared with the
  * *floor*, the least served time among the owner and the waiters, which only ever grows. Whoever
@@ -9,38 +9,55 @@
  * that computes waiting for as long as they please; therefore a waiter older than an interval for
  * each waiter goes first.
  *
+ * A *sprinter* gave the lock up by itself in its last turn: it calls something that may block. It
+ * is let in as soon as it has had no more than the average (asking the owner at once), but for a
+ * short slice; so it gets its share in small pieces, often, while threads that compute keep
+ * their long slices. One that uses up its short slice without such a call is no sprinter next
+ * time. Another thread asks before the end of a slice only when it is behind the owner by more
+ * than a granularity and nobody else would get the lock, and never after it was dropped itself:
+ * equals would end up with slices of a granularity.
+ *
  * fifo: the oldest waiter; nobody asks before the end of the slice. */
 #include "lib/lock_impl.h"
 
-/* Unlinks a node whose thread has given up. False: the thread has come back in the meantime. */
-static bool reap(struct lock *l, struct node *n)
+/* Unlinks a node whose thread has given up, before its state says so: from then on it may be in
+ * another queue. If the thread has come back in the meantime, it queues again. */
+static void reap(struct lock *l, struct node *n)
 {
     uint32_t state = NODE_ABANDONED;
 
-    if (__atomic_compare_exchange_n(&n->state, &state, NODE_IDLE, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE)) {
-        runqueue_remove(&l->queue, n);
-        n->queued = false;
-        return true;
-    }
-    if (state != NODE_ORPHAN)
-        return false;
     runqueue_remove(&l->queue, n);
     n->queued = false;
-    relaxed_store(&n->state, NODE_IDLE);
-    node_recycle(n);
-    return true;
+    if (__atomic_compare_exchange_n(&n->state, &state, NODE_IDLE, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+        return;
+    if (state == NODE_ORPHAN) {
+        relaxed_store(&n->state, NODE_IDLE);
+        node_recycle(n);
+        return;
+    }
+    n->next = NULL;
+    n->queued = true;
+    runqueue_append(&l->queue, n);
 }
 
 static struct node *choose(struct lock *l, int64_t now)
 {
     struct runqueue *q = &l->queue;
+    struct node *owner = l->owner, *computing, *sprinter;
 
     if (!q->count || l->policy == GIL_FIFO)
         return q->oldest;
     if (now - q->oldest->arrived > (int64_t)(q->count + 1) * lock_interval(l))
         return q->oldest;
-    return q->top;
+    computing = q->top[CLASS_COMPUTING];
+    sprinter = q->top[CLASS_SPRINTER];
+    if (!computing || !sprinter)
+        return computing ? computing : sprinter;
+    if (sprinter->served <= computing->served ||
+        sprinter->served <= (q->served + owner->served) / (int64_t)(q->count + 1))
+        return sprinter;
+    return computing;
 }
 
 struct node *policy_next(struct lock *l, int64_t now)
@@ -49,8 +66,9 @@ struct node *policy_next(struct lock *l, int64_t now)
 
     runqueue_settle(&l->queue);
     while ((n = choose(l, now))) {
-        if (!is_abandoned(__atomic_load_n(&n->state, __ATOMIC_SEQ_CST)) || !reap(l, n))
+        if (!is_abandoned(__atomic_load_n(&n->state, __ATOMIC_SEQ_CST)))
             break;
+        reap(l, n);
         runqueue_settle(&l->queue);
     }
     return n;
@@ -70,29 +88,54 @@ void policy_join(struct lock *l, struct node *n)
         served = floor - 2 * interval;
     n->newcomer = false;
     relaxed_store(&n->served, served);
+    relaxed_store(&n->sprinter, n->voluntary);
+    n->patient = n->dropped && !n->voluntary;
+    n->voluntary = n->dropped = false;
+}
+
+int64_t policy_slice(const struct lock *l)
+{
+    int64_t interval = lock_interval(l);
+    const struct node *owner = relaxed_load(&l->owner);
+
+    if (relaxed_load(&l->policy) == GIL_FAIR && interval > SPRINT_NS && owner &&
+        relaxed_load(&owner->sprinter))
+        return SPRINT_NS;
+    return interval;
+}
+
+/* For a thread that computes: when the owner is ahead of it by a granularity. */
+static int64_t ask_when_behind(const struct lock *l, const struct node *n, const struct node *owner,
+                               int64_t slice)
+{
+    int64_t interval = lock_interval(l);
+    int64_t granularity = interval / 10 < GRANULARITY_NS ? interval / 10 : GRANULARITY_NS;
+    int64_t floor = relaxed_load(&l->floor);
+    int64_t least = relaxed_load(&l->least);
+    int64_t used = relaxed_load(&owner->served);
+
+    if (n->patient || (least && n->served > least))
+        return NEVER;
+    if (used < floor)
+        used = floor;
+    return slice + n->served + granularity - used;
 }
 
 int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
 {
-    int64_t interval = lock_interval(l);
-    int64_t floor = relaxed_load(&l->floor);
-    int64_t granularity = interval / 10 < GRANULARITY_NS ? interval / 10 : GRANULARITY_NS;
     int64_t slice = relaxed_load(&l->slice_start);
     const struct node *owner = relaxed_load(&l->owner);
-    int64_t least = relaxed_load(&l->least);
-    int64_t used, at;
+    int64_t at;
 
     if (relaxed_load(&l->policy) == GIL_FIFO || !owner || owner == n)
         return NEVER;
-    if (least && relaxed_load(&n->served) > least)
-        return NEVER; /* another would run */
     if (!slice || slice > now)
         slice = now; /* the owner was alone, or has changed just now */
-    used = relaxed_load(&owner->served);
-    if (used < floor)
-        used = floor;
-    at = slice + relaxed_load(&n->served) + granularity - used;
+    if (n->sprinter) /* the average grows by the slice's time divided by those who share it */
+        at = slice + (n->served - relaxed_load(&l->average)) * relaxed_load(&l->sharers);
+    else
+        at = ask_when_behind(l, n, owner, slice);
     if (at <= now)
         return now;
-    return at < slice + interval ? at : NEVER;
+    return at < slice + policy_slice(l) ? at : NEVER;
 }

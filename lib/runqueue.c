@@ -52,10 +52,12 @@ static struct node *merge(struct node *a, struct node *b)
 
 static void heap_insert(struct runqueue *q, struct node *n)
 {
+    struct node **top = &q->top[n->sprinter];
+
     n->q.left = n->q.right = n->q.parent = NULL;
     n->q.rank = 1;
-    q->top = merge(q->top, n);
-    q->top->q.parent = NULL;
+    *top = merge(*top, n);
+    (*top)->q.parent = NULL;
 }
 
 static void heap_remove(struct runqueue *q, struct node *n)
@@ -66,7 +68,7 @@ static void heap_remove(struct runqueue *q, struct node *n)
     if (rest)
         rest->q.parent = parent;
     if (!parent)
-        q->top = rest;
+        q->top[n->sprinter] = rest;
     else if (parent->q.left == n)
         parent->q.left = rest;
     else
@@ -89,10 +91,12 @@ void runqueue_append(struct runqueue *q, struct node *newest)
     /* The stack's chain leads from the newest to the oldest: link it backwards, then hang it on. */
     newest->q.newer = NULL;
     newest->q.rank = 0;
+    q->served += newest->served;
     for (struct node *n = newest->next; n; n = n->next, count++) {
         first->q.older = n;
         n->q.newer = first;
         n->q.rank = 0;
+        q->served += n->served;
         first = n;
     }
     first->q.older = q->newest;
@@ -129,5 +133,6 @@ void runqueue_remove(struct runqueue *q, struct node *n)
         n->q.newer->q.older = n->q.older;
     else
         q->newest = n->q.older;
+    q->served -= n->served;
     q->count--;
 }

@@ -2,11 +2,11 @@
  *
  * Invariant: only the owner of the lock reads or writes a run queue and the queue fields of the
  * nodes in it. Every queued node is on the *arrival list* (oldest first); those before `fresh` on
- * that list are also in the *heap*, ordered by GIL time served, oldest first among equals. New
- * nodes enter the heap a few at a time, so that ten thousand arrivals at once do not hold the owner
- * up.
+ * that list are also in the *heap* of their class, ordered by GIL time served, oldest first among
+ * equals. New nodes enter the heaps a few at a time, so that ten thousand arrivals at once do not
+ * hold the owner up.
  *
- * The heap is leftist: intrusive, and O(log n) in the worst case for insertion and removal. */
+ * The heaps are leftist: intrusive, and O(log n) in the worst case for insertion and removal. */
 #ifndef LIB_RUNQUEUE_H
 #define LIB_RUNQUEUE_H
 
@@ -20,17 +20,21 @@ struct runqueue_links {
     uint32_t rank; /* heap: length of the shortest way down to an empty place; 0: not in it */
 };
 
+/* Threads that compute, and threads that gave the lock up by themselves in their last turn. */
+enum { CLASS_COMPUTING, CLASS_SPRINTER, CLASSES };
+
 struct runqueue {
     struct node *oldest, *newest; /* arrival list */
-    struct node *fresh;           /* first of the arrival list that is not in the heap */
-    struct node *top;             /* the heap's least served */
+    struct node *fresh;           /* first of the arrival list that is not in a heap */
+    struct node *top[CLASSES];    /* the heaps' least served */
+    int64_t served;               /* sum over all queued nodes */
     uint32_t count;
 };
 
 /* Takes over a chain of nodes linked by node->next, newest first, as it comes off the stack. */
 void runqueue_append(struct runqueue *q, struct node *newest);
 
-/* Moves a bounded number of fresh nodes into the heap, at least one if there are any. */
+/* Moves a bounded number of fresh nodes into the heaps, at least one if there are any. */
 void runqueue_settle(struct runqueue *q);
 
 /* Removes a node that is in the queue. */

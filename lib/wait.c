@@ -122,7 +122,7 @@ static int64_t slice_end(const struct lock *l, const struct node *n)
 {
     int64_t start = relaxed_load(&l->slice_start);
 
-    return (start > n->arrived ? start : n->arrived) + lock_interval(l);
+    return (start > n->arrived ? start : n->arrived) + policy_slice(l);
 }
 
 static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
@@ -199,7 +199,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
 
         if (role == NODE_GRANTED) {
             relaxed_store(&n->state, NODE_HELD);
-            n->cpu = sched_getcpu();
+            relaxed_store(&n->cpu, sched_getcpu());
             count_up(n->stats.acquires);
             return true;
         }
@@ -293,7 +293,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
     /* Still linked from a wait that timed out: wait on in place. Otherwise queue. */
     state = NODE_ABANDONED;
     if (!__atomic_compare_exchange_n(&n->state, &state, NODE_HEAD, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_RELAXED)) {
+                                     __ATOMIC_ACQUIRE)) {
         n->arrived = now;
         n->heir_since = 0;
         policy_join(l, n);
