@@ -145,11 +145,16 @@ static struct node *least_served(const struct lock *l)
     return computing;
 }
 
-/* The lock has been handed over: its time is charged to the new owner from now on. */
+/* The lock is being handed over: its time is charged to the new owner from now on. One whose slice was
+ * interrupted by a sprinter gets the rest of it. */
 static void begin_slice(struct lock *l, const struct node *owner, int64_t now)
 {
     struct node *least = least_served(l);
 
+    relaxed_store(&l->slice_end,
+                  now + (owner == l->interrupted ? l->remaining_ns : policy_slice(l, owner)));
+    if (!owner->sprinter)
+        l->interrupted = NULL;
     if (!l->deferred_in_slice && l->watch)
         relaxed_store(&l->watch, l->watch - 1);
     l->deferred_in_slice = false;
@@ -277,6 +282,10 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     uint32_t state;
 
     unlink_node(l, h);
+    if (h->sprinter && !n->sprinter && l->slice_end - now >= REMAINING_MIN_NS) {
+        l->interrupted = n;
+        l->remaining_ns = l->slice_end - now;
+    }
     sleeper = name_head(l, now);
     relaxed_store(&l->owner, h);
     begin_slice(l, h, now);
@@ -354,12 +363,13 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
     n->dropped = asked;
     if (asked)
         count_up(n->stats.forced);
-    else
-        n->voluntary = true;
     for (;;) {
         int64_t now = clock_now_ns();
         struct node *h;
 
+        /* A sprinter that was dropped early has not shown that it is none. */
+        if (!asked || (n->sprinter && now < l->slice_end))
+            n->voluntary = true;
         drain(l);
         h = policy_next(l, now);
         if (!h) {

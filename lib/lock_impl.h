@@ -76,6 +76,7 @@ struct lock {
     uint32_t drop;      /* somebody asked the owner to drop the lock */
     uint32_t watch;     /* releases are being deferred: a head looks every WATCH_NS */
     int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
+    int64_t slice_end;   /* how long it may keep the lock when others want it */
     int64_t least;       /* when the slice began: served time of the least served waiter; 0: none */
     int64_t average;     /* and the average over the owner and the waiters, */
     uint32_t sharers;    /* and how many these were */
@@ -88,7 +89,9 @@ struct lock {
     uint32_t spinners; /* waiters that spin at the moment */
     /* The owner's own. */
     struct runqueue queue __attribute__((aligned(64)));
-    bool deferred_in_slice; /* a deferral was tried since slice_start */
+    bool deferred_in_slice;   /* a deferral was tried since slice_start */
+    struct node *interrupted; /* a sprinter was let in in its slice, */
+    int64_t remaining_ns;     /* of which so much was left */
     /* Counters of the threads that have ended. */
     struct gil_thread_stats ended __attribute__((aligned(64)));
 };
@@ -97,17 +100,30 @@ _Static_assert(sizeof(struct lock) <= sizeof(gil_lock), "gil_lock is large enoug
 _Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned enough");
 _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
 
-/* Tunables, ns. Each says what it trades. */
-#define SPIN_NS       20000  /* a spinner's longest stay: half of what waking an idle CPU costs */
-#define WATCH_NS      250000 /* how often the head looks for deferrals */
-#define LOOK_AGAIN_NS 30000  /* and how soon again when it sees one: timers add 50 to 100 µs */
-#define WATCH_SLICES                                                                               \
-    8 /* slices without a deferral until heads stop watching: else each slice of a                 \
-       * thread that defers would begin by waking the head */
-#define HEIR_NS        200000 /* how long an heir may be passed over before it is granted the lock */
-#define SPRINT_NS      200000 /* a sprinter's slice: short, since it gets the lock ahead of others */
-#define GRANULARITY_NS 500000 /* how far behind the owner a newcomer must be to ask at once */
-#define PREEMPTION_NS  20000  /* what a waiter is charged for asking at once */
+/* ---- Tunables, ns. ---- */
+
+/* A spinner's longest stay: half of what waking an idle CPU costs. */
+#define SPIN_NS 20000
+
+/* How often the head looks for deferrals, and how soon it looks again at one that it has seen: timers add 50 to
+ * 100 µs. Together they bound how long a deferral that nobody completes keeps the head waiting. */
+#define WATCH_NS      250000
+#define LOOK_AGAIN_NS 30000
+
+/* Slices without a deferral until heads stop watching; otherwise each slice of a thread that
+ * defers would begin by waking the head. */
+#define WATCH_SLICES 8
+
+/* How long an heir may be passed over before it is granted the lock. */
+#define HEIR_NS 200000
+
+/* How far behind the owner a thread that does not sprint must be to ask at once. */
+#define GRANULARITY_NS 500000
+
+/* A sprinter's slice: short, since it gets the lock ahead of others; and what must be left of a slice that it
+ * interrupts for the interrupted thread to be the next. */
+#define SPRINT_NS        150000
+#define REMAINING_MIN_NS 100000
 
 static inline struct lock *lock_of(gil_lock *lock)
 {
@@ -202,8 +218,8 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
 
 /* ---- policy.c ---- */
 
-/* How long the present owner may keep the lock when others want it. */
-int64_t policy_slice(const struct lock *l);
+/* How long a new owner may keep the lock when others want it. */
+int64_t policy_slice(const struct lock *l, const struct node *owner);
 
 /* The waiter that runs next: live when looked at (it may still give up), NULL when there is none.
  * Reaps abandoned nodes on the way. The owner calls it, with the stack drained. */

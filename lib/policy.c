@@ -12,7 +12,7 @@
  * A *sprinter* gave the lock up by itself in its last turn: it calls something that may block. It
  * is let in as soon as it has had no more than the average (asking the owner at once), but for a
  * short slice; so it gets its share in small pieces, often, while threads that compute keep
- * their long slices. One that uses up its short slice without such a call is no sprinter next
+ * their long slices: one that was interrupted goes on afterwards. One that uses up its short slice without such a call is no sprinter next
  * time. Another thread asks before the end of a slice only when it is behind the owner by more
  * than a granularity and nobody else would get the lock, and never after it was dropped itself:
  * equals would end up with slices of a granularity.
@@ -52,6 +52,8 @@ static struct node *choose(struct lock *l, int64_t now)
         return q->oldest;
     computing = q->top[CLASS_COMPUTING];
     sprinter = q->top[CLASS_SPRINTER];
+    if (l->interrupted && relaxed_load(&l->interrupted->lock) == l && l->interrupted->queued)
+        computing = l->interrupted;
     if (!computing || !sprinter)
         return computing ? computing : sprinter;
     if (sprinter->served <= computing->served ||
@@ -93,12 +95,11 @@ void policy_join(struct lock *l, struct node *n)
     n->voluntary = n->dropped = false;
 }
 
-int64_t policy_slice(const struct lock *l)
+int64_t policy_slice(const struct lock *l, const struct node *owner)
 {
     int64_t interval = lock_interval(l);
-    const struct node *owner = relaxed_load(&l->owner);
 
-    if (relaxed_load(&l->policy) == GIL_FAIR && interval > SPRINT_NS && owner &&
+    if (relaxed_load(&l->policy) == GIL_FAIR && interval > SPRINT_NS &&
         relaxed_load(&owner->sprinter))
         return SPRINT_NS;
     return interval;
@@ -114,7 +115,9 @@ static int64_t ask_when_behind(const struct lock *l, const struct node *n, const
     int64_t least = relaxed_load(&l->least);
     int64_t used = relaxed_load(&owner->served);
 
-    if (n->patient || (least && n->served > least))
+    if (n->patient) /* a sprinter that has interrupted it may not stay for longer than that */
+        return relaxed_load(&owner->sprinter) ? relaxed_load(&l->slice_end) : NEVER;
+    if (least && n->served > least)
         return NEVER;
     if (used < floor)
         used = floor;
@@ -137,5 +140,5 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
         at = ask_when_behind(l, n, owner, slice);
     if (at <= now)
         return now;
-    return at < slice + policy_slice(l) ? at : NEVER;
+    return at <= relaxed_load(&l->slice_end) ? at : NEVER;
 }

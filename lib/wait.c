@@ -120,9 +120,28 @@ static bool push(struct lock *l, struct node *n)
 /* When the owner's slice ends. An owner that was alone starts one with the first arrival. */
 static int64_t slice_end(const struct lock *l, const struct node *n)
 {
-    int64_t start = relaxed_load(&l->slice_start);
+    int64_t end = relaxed_load(&l->slice_end);
 
-    return (start > n->arrived ? start : n->arrived) + policy_slice(l);
+    return end > n->arrived ? end : n->arrived + lock_interval(l);
+}
+
+/* When a waiter should ask, looked at again because its time had come for the owner that it had seen. */
+static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint32_t role,
+                                unsigned flags, int64_t now)
+{
+    int64_t at = flags & WAIT_NO_ASK ? NEVER : policy_ask_at(l, n, now);
+    int64_t turns = (int64_t)relaxed_load(&l->sharers) + 1;
+    int64_t end;
+
+    if (flags & WAIT_ASK)
+        return now;
+    if (role == NODE_WAITING || at <= now)
+        return at;
+    /* Responsible: at the end of the slice, unless too many slices have begun since it came. */
+    end = slice_end(l, n);
+    if (end <= now || now - n->arrived >= turns * lock_interval(l))
+        return now;
+    return end < at ? end : at;
 }
 
 static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
@@ -195,7 +214,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
         uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
         uint32_t role = state & NODE_ROLE;
         int64_t now, wake_at;
-        bool look_again = false;
+        bool look_again = false, ask = false;
 
         if (role == NODE_GRANTED) {
             relaxed_store(&n->state, NODE_HELD);
@@ -216,13 +235,13 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
                 continue;
             /* Too late. Where releases are deferred it goes on to watch, otherwise it asks. */
             if (!relaxed_load(&l->watch))
-                ask_at = now;
+                ask = true;
         }
         if (role != NODE_WAITING && ask_at == NEVER)
             ask_at = slice_end(l, n);
-        if (now >= ask_at && role == NODE_WAITING && !(flags & WAIT_ASK))
-            ask_at = policy_ask_at(l, n, now); /* the owner may have changed */
-        if (now >= ask_at) {
+        if (now >= ask_at)
+            ask_at = ask_now_or_later(l, n, role, flags, now);
+        if (ask || now >= ask_at) {
             lock_ask(l, n);
             ask_at = now + lock_interval(l);
             if (spin(l, n, state, NEVER, false))
