@@ -356,6 +356,21 @@ static bool defer(struct lock *l, struct node *n, struct node *h)
     return true;
 }
 
+/* Will h look for a deferral soon? One that is awake is told to; one that sleeps until the end of the slice
+ * would have to be woken. */
+static bool watches(struct lock *l, struct node *h)
+{
+    uint32_t state = relaxed_load(&h->state);
+
+    if (state == NODE_HEAD || state == NODE_WAITING) {
+        relaxed_store(&l->watch, WATCH_SLICES);
+        if (__atomic_compare_exchange_n(&h->state, &state, NODE_WATCH, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED))
+            return true;
+    }
+    return (state & NODE_ROLE) == NODE_WATCH;
+}
+
 bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how)
 {
     bool asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
@@ -383,7 +398,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         }
         advance_floor(l);
         if (how == RELEASE_DEFER && !asked) {
-            if ((relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH) {
+            if (watches(l, h)) {
                 __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
                 if (defer(l, n, h))
                     return true;

@@ -283,16 +283,29 @@ static bool take_back(struct lock *l, struct node *n)
     return false;
 }
 
-/* Looks at the word for a moment before queueing. */
+/* The lock was taken from n for a sprinter, which may have released it for a moment. */
+static bool lets_sprint(const struct lock *l, const struct node *n)
+{
+    const struct node *owner = relaxed_load(&l->owner);
+
+    return n->dropped && owner && owner != n && relaxed_load(&owner->sprinter);
+}
+
+/* Looks at the word for a moment before queueing: an owner that only passes through is soon gone,
+ * and a sprinter in the middle of a short call is soon back. */
 static bool glance(struct lock *l, struct node *n)
 {
-    for (int i = 0;; i++) {
-        if (lock_try_take(l, n))
+    bool elsewhere = owner_elsewhere(l);
+    bool polite = elsewhere && lets_sprint(l, n);
+
+    for (int i = 0; i < GLANCES && elsewhere; i++) {
+        if (!polite && lock_try_take(l, n))
             return true;
-        if (i == GLANCES || (i == 0 && !owner_elsewhere(l)))
+        if (polite && relaxed_load(&l->word) & WORD_LOCKED)
             return false;
         pause_cpu();
     }
+    return lock_try_take(l, n);
 }
 
 bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigned flags,
