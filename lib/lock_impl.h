@@ -58,6 +58,7 @@ struct node {
     bool sprinter, patient;  /* see policy.c; fixed while queued */
     int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
     int64_t served;          /* GIL time used, clamped on joining; fixed while queued */
+    int64_t key;          /* its place in the run queue: served, see policy.c; fixed while queued */
     int64_t charged;      /* GIL time that others found it had used; added to served on joining */
     int64_t arrived;      /* when it began to wait */
     int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */

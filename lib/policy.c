@@ -11,11 +11,15 @@
  *
  * A *sprinter* gave the lock up by itself in its last turn: it calls something that may block. It
  * is let in as soon as it has had no more than the average (asking the owner at once), but for a
- * short slice; so it gets its share in small pieces, often, while threads that compute keep
- * their long slices: one that was interrupted goes on afterwards. One that uses up its short slice without such a call is no sprinter next
- * time. Another thread asks before the end of a slice only when it is behind the owner by more
- * than a granularity and nobody else would get the lock, and never after it was dropped itself:
- * equals would end up with slices of a granularity.
+ * short slice; so it gets its share in small pieces, often, while threads that compute keep their
+ * long slices: one that was interrupted goes on afterwards. Sprinters that have had less than
+ * the average go in the order in which they came: otherwise one with a long lead, having slept,
+ * would keep the others waiting until it has used it up. One that uses up its short slice without
+ * a call is no sprinter the next time.
+ *
+ * Another thread asks before the end of a slice only when it is behind the owner by more than a
+ * granularity and nobody else would get the lock, and never after it was dropped itself: equals
+ * would end up with slices of a granularity.
  *
  * fifo: the oldest waiter; nobody asks before the end of the slice. */
 #include "lib/lock_impl.h"
@@ -76,23 +80,33 @@ struct node *policy_next(struct lock *l, int64_t now)
     return n;
 }
 
+static int64_t clamp(int64_t value, int64_t least, int64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
 void policy_join(struct lock *l, struct node *n)
 {
     int64_t interval = lock_interval(l);
     int64_t floor = relaxed_load(&l->floor);
+    int64_t average = relaxed_load(&l->average);
     int64_t served = relaxed_load(&n->served);
 
     if (relaxed_load(&n->charged))
         served += __atomic_exchange_n(&n->charged, 0, __ATOMIC_RELAXED);
-    if (n->newcomer || served > floor + interval)
+    if (average < floor)
+        average = floor;
+    if (n->voluntary)
+        served = clamp(served, average - 2 * interval, average + SPRINT_NS);
+    else if (n->newcomer)
         served = floor + interval;
-    else if (served < floor - 2 * interval)
-        served = floor - 2 * interval;
-    n->newcomer = false;
+    else
+        served = clamp(served, floor - 2 * interval, floor + interval);
     relaxed_store(&n->served, served);
+    n->key = n->voluntary && served < average ? average : served;
     relaxed_store(&n->sprinter, n->voluntary);
     n->patient = n->dropped && !n->voluntary;
-    n->voluntary = n->dropped = false;
+    n->newcomer = n->voluntary = n->dropped = false;
 }
 
 int64_t policy_slice(const struct lock *l, const struct node *owner)

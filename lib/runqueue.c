@@ -16,8 +16,8 @@ static uint32_t rank(const struct node *n)
 
 static bool before(const struct node *a, const struct node *b)
 {
-    if (a->served != b->served)
-        return a->served < b->served;
+    if (a->key != b->key)
+        return a->key < b->key;
     return a->arrived < b->arrived;
 }
 

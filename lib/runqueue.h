@@ -2,8 +2,7 @@
  *
  * Invariant: only the owner of the lock reads or writes a run queue and the queue fields of the
  * nodes in it. Every queued node is on the *arrival list* (oldest first); those before `fresh` on
- * that list are also in the *heap* of their class, ordered by GIL time served, oldest first among
- * equals. New nodes enter the heaps a few at a time, so that ten thousand arrivals at once do not
+ * that list are also in the *heap* of their class, ordered by key, oldest first among equals. New nodes enter the heaps a few at a time, so that ten thousand arrivals at once do not
  * hold the owner up.
  *
  * The heaps are leftist: intrusive, and O(log n) in the worst case for insertion and removal. */
@@ -26,7 +25,7 @@ enum { CLASS_COMPUTING, CLASS_SPRINTER, CLASSES };
 struct runqueue {
     struct node *oldest, *newest; /* arrival list */
     struct node *fresh;           /* first of the arrival list that is not in a heap */
-    struct node *top[CLASSES];    /* the heaps' least served */
+    struct node *top[CLASSES];    /* the heaps' least */
     int64_t served;               /* sum over all queued nodes */
     uint32_t count;
 };
