@@ -196,6 +196,7 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
 {
     int64_t now = clock_now_ns();
     struct node *sleeper;
+    bool returns = l->owner == n && !(from & WORD_DEFERRED);
 
     if ((from & WORD_DEFERRED) && l->slice_start && now > l->slice_start)
         __atomic_fetch_add(&word_node(from)->charged, now - l->slice_start, __ATOMIC_RELAXED);
@@ -206,7 +207,12 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
     took(l, n);
     relaxed_store(&n->cpu, sched_getcpu());
     sleeper = name_head(l, now);
-    begin_slice(l, n, now);
+    if (returns) { /* nobody came in between: its turn goes on, and the lock was idle on its account */
+        relaxed_store(&n->served, n->served + now - n->released_at);
+        relaxed_store(&l->slice_start, now);
+    } else {
+        begin_slice(l, n, now);
+    }
     if (sleeper)
         wake(n, sleeper);
 }
@@ -324,6 +330,7 @@ static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_
         return false;
     if (!h->heir_since)
         h->heir_since = now;
+    n->released_at = now;
     freed = word_cas(l, WORD_LOCKED, WORD_HASQ);
     if (state & NODE_SLEEPING)
         wake(n, h);
@@ -458,8 +465,9 @@ void lock_complete(struct lock *l, struct node *n)
         return;
     }
     count_up(n->stats.deferred_ended);
+    n->released_at = clock_now_ns();
     if (start)
-        __atomic_fetch_add(&n->charged, clock_now_ns() - start, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&n->charged, n->released_at - start, __ATOMIC_RELAXED);
     state = set_role(h, NODE_HEIR);
     if (is_waiting(state)) {
         if (state & NODE_SLEEPING)

@@ -61,6 +61,7 @@ struct node {
     int64_t key;          /* its place in the run queue: served, see policy.c; fixed while queued */
     int64_t charged;      /* GIL time that others found it had used; added to served on joining */
     int64_t arrived;      /* when it began to wait */
+    int64_t released_at;  /* when it last freed the lock for an heir */
     int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */
     struct lock *lock;    /* which lock it is for; NULL: none */
     struct node *sibling; /* the thread's next node */

@@ -17,9 +17,9 @@
  * would keep the others waiting until it has used it up. One that uses up its short slice without
  * a call is no sprinter the next time.
  *
- * Another thread asks before the end of a slice only when it is behind the owner by more than a
- * granularity and nobody else would get the lock, and never after it was dropped itself: equals
- * would end up with slices of a granularity.
+ * Another thread asks before the end of a slice only when nobody else would get the lock, and it is
+ * behind the owner by more than a granularity; or by more than an interval and a granularity, if it was
+ * dropped itself: equals would end up with slices of a granularity.
  *
  * fifo: the oldest waiter; nobody asks before the end of the slice. */
 #include "lib/lock_impl.h"
@@ -80,6 +80,14 @@ struct node *policy_next(struct lock *l, int64_t now)
     return n;
 }
 
+/* How far behind the owner a thread must be to ask: a granularity of the interval. */
+static int64_t granularity(const struct lock *l)
+{
+    int64_t tenth = lock_interval(l) / 10;
+
+    return tenth < GRANULARITY_NS ? tenth : GRANULARITY_NS;
+}
+
 static int64_t clamp(int64_t value, int64_t least, int64_t most)
 {
     return value < least ? least : value > most ? most : value;
@@ -97,7 +105,7 @@ void policy_join(struct lock *l, struct node *n)
     if (average < floor)
         average = floor;
     if (n->voluntary)
-        served = clamp(served, average - 2 * interval, average + SPRINT_NS);
+        served = clamp(served, average - 2 * interval, average + granularity(l));
     else if (n->newcomer)
         served = floor + interval;
     else
@@ -119,23 +127,23 @@ int64_t policy_slice(const struct lock *l, const struct node *owner)
     return interval;
 }
 
-/* For a thread that computes: when the owner is ahead of it by a granularity. */
+/* For a thread that is no sprinter: when the owner is ahead of it by too much. */
 static int64_t ask_when_behind(const struct lock *l, const struct node *n, const struct node *owner,
                                int64_t slice)
 {
-    int64_t interval = lock_interval(l);
-    int64_t granularity = interval / 10 < GRANULARITY_NS ? interval / 10 : GRANULARITY_NS;
     int64_t floor = relaxed_load(&l->floor);
     int64_t least = relaxed_load(&l->least);
     int64_t used = relaxed_load(&owner->served);
+    int64_t at = NEVER;
 
-    if (n->patient) /* a sprinter that has interrupted it may not stay for longer than that */
-        return relaxed_load(&owner->sprinter) ? relaxed_load(&l->slice_end) : NEVER;
-    if (least && n->served > least)
-        return NEVER;
     if (used < floor)
         used = floor;
-    return slice + n->served + granularity - used;
+    if (!least || n->served <= least)
+        at = slice + n->served + granularity(l) - used + (n->patient ? lock_interval(l) : 0);
+    /* A sprinter that has interrupted a thread may not stay for longer than its short slice. */
+    if (n->patient && relaxed_load(&owner->sprinter) && at > relaxed_load(&l->slice_end))
+        at = relaxed_load(&l->slice_end);
+    return at;
 }
 
 int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)

@@ -13,7 +13,7 @@
 
 /* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
  * so that it spins for the last few microseconds instead of being late. */
-#define EARLY_NS 70000
+#define EARLY_NS 50000
 
 /* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner
  * that only passes through is gone by then. */
