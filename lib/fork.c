@@ -24,7 +24,6 @@ void lock_reset(struct lock *l)
     relaxed_store(&l->slice_start, 0);
     relaxed_store(&l->slice_end, 0);
     relaxed_store(&l->least, 0);
-    l->interrupted = NULL;
     relaxed_store(&l->sharers, 0);
     relaxed_store(&l->spinners, 0);
     l->deferred_in_slice = false;

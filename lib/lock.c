@@ -145,16 +145,12 @@ static struct node *least_served(const struct lock *l)
     return computing;
 }
 
-/* The lock is being handed over: its time is charged to the new owner from now on. One whose slice was
- * interrupted by a sprinter gets the rest of it. */
+/* The lock is being handed over: its time is charged to the new owner from now on. */
 static void begin_slice(struct lock *l, const struct node *owner, int64_t now)
 {
     struct node *least = least_served(l);
 
-    relaxed_store(&l->slice_end,
-                  now + (owner == l->interrupted ? l->remaining_ns : policy_slice(l, owner)));
-    if (!owner->sprinter)
-        l->interrupted = NULL;
+    relaxed_store(&l->slice_end, now + policy_slice(l, owner));
     if (!l->deferred_in_slice && l->watch)
         relaxed_store(&l->watch, l->watch - 1);
     l->deferred_in_slice = false;
@@ -172,15 +168,15 @@ static void advance_floor(struct lock *l)
         relaxed_store(&l->floor, least->served);
 }
 
-/* The caller's own time since slice_start. */
-static void charge_self(struct lock *l, struct node *n, int64_t now)
+/* Charges the caller for its time since slice_start. */
+static void charge_self(struct lock *l, struct node *n, bool asked, int64_t now)
 {
     int64_t start = l->slice_start;
+    int64_t used = start && now > start ? now - start : 0;
 
-    if (start && now > start) {
-        relaxed_store(&n->served, n->served + now - start);
-        relaxed_store(&l->slice_start, now);
-    }
+    relaxed_store(&n->served, n->served + used);
+    relaxed_store(&l->slice_start, now);
+    n->since_call = asked ? n->since_call + used : 0;
 }
 
 static void wake(struct node *by, struct node *n)
@@ -196,7 +192,6 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
 {
     int64_t now = clock_now_ns();
     struct node *sleeper;
-    bool returns = l->owner == n && !(from & WORD_DEFERRED);
 
     if ((from & WORD_DEFERRED) && l->slice_start && now > l->slice_start)
         __atomic_fetch_add(&word_node(from)->charged, now - l->slice_start, __ATOMIC_RELAXED);
@@ -207,12 +202,7 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
     took(l, n);
     relaxed_store(&n->cpu, sched_getcpu());
     sleeper = name_head(l, now);
-    if (returns) { /* nobody came in between: its turn goes on, and the lock was idle on its account */
-        relaxed_store(&n->served, n->served + now - n->released_at);
-        relaxed_store(&l->slice_start, now);
-    } else {
-        begin_slice(l, n, now);
-    }
+    begin_slice(l, n, now);
     if (sleeper)
         wake(n, sleeper);
 }
@@ -288,10 +278,6 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     uint32_t state;
 
     unlink_node(l, h);
-    if (h->sprinter && !n->sprinter && l->slice_end - now >= REMAINING_MIN_NS) {
-        l->interrupted = n;
-        l->remaining_ns = l->slice_end - now;
-    }
     sleeper = name_head(l, now);
     relaxed_store(&l->owner, h);
     begin_slice(l, h, now);
@@ -330,7 +316,6 @@ static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_
         return false;
     if (!h->heir_since)
         h->heir_since = now;
-    n->released_at = now;
     freed = word_cas(l, WORD_LOCKED, WORD_HASQ);
     if (state & NODE_SLEEPING)
         wake(n, h);
@@ -352,7 +337,7 @@ static bool defer(struct lock *l, struct node *n, struct node *h)
     uintptr_t deferred = WORD_DEFERRED | (uintptr_t)n;
 
     l->deferred_in_slice = true;
-    n->voluntary = true;
+    n->since_call = 0;
     if (!word_cas(l, WORD_LOCKED, deferred))
         return false;
     if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
@@ -389,13 +374,10 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         int64_t now = clock_now_ns();
         struct node *h;
 
-        /* A sprinter that was dropped early has not shown that it is none. */
-        if (!asked || (n->sprinter && now < l->slice_end))
-            n->voluntary = true;
         drain(l);
         h = policy_next(l, now);
         if (!h) {
-            charge_self(l, n, now);
+            charge_self(l, n, asked, now);
             __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
             relaxed_store(&l->slice_start, 0);
             if (!word_cas(l, WORD_LOCKED, 0)) /* T5 */
@@ -414,7 +396,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
             l->deferred_in_slice = true;
             relaxed_store(&l->watch, WATCH_SLICES);
         }
-        charge_self(l, n, now);
+        charge_self(l, n, asked, now);
         if (asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS)) {
             if (grant(l, n, h, now))
                 return false;
@@ -465,9 +447,8 @@ void lock_complete(struct lock *l, struct node *n)
         return;
     }
     count_up(n->stats.deferred_ended);
-    n->released_at = clock_now_ns();
     if (start)
-        __atomic_fetch_add(&n->charged, n->released_at - start, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&n->charged, clock_now_ns() - start, __ATOMIC_RELAXED);
     state = set_role(h, NODE_HEIR);
     if (is_waiting(state)) {
         if (state & NODE_SLEEPING)

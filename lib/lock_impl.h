@@ -53,15 +53,14 @@ struct node {
     struct runqueue_links q; /* owner of the lock */
     bool queued;             /* owner of the lock: in the run queue */
     bool newcomer;           /* has never waited for this lock */
-    bool voluntary;          /* has released the lock unasked since it last began to wait */
     bool dropped;            /* was asked to when it last released the lock */
     bool sprinter, patient;  /* see policy.c; fixed while queued */
     int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
     int64_t served;          /* GIL time used, clamped on joining; fixed while queued */
     int64_t key;          /* its place in the run queue: served, see policy.c; fixed while queued */
+    int64_t since_call;   /* GIL time used since it last released the lock unasked */
     int64_t charged;      /* GIL time that others found it had used; added to served on joining */
     int64_t arrived;      /* when it began to wait */
-    int64_t released_at;  /* when it last freed the lock for an heir */
     int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */
     struct lock *lock;    /* which lock it is for; NULL: none */
     struct node *sibling; /* the thread's next node */
@@ -91,9 +90,7 @@ struct lock {
     uint32_t spinners; /* waiters that spin at the moment */
     /* The owner's own. */
     struct runqueue queue __attribute__((aligned(64)));
-    bool deferred_in_slice;   /* a deferral was tried since slice_start */
-    struct node *interrupted; /* a sprinter was let in in its slice, */
-    int64_t remaining_ns;     /* of which so much was left */
+    bool deferred_in_slice; /* a deferral was tried since slice_start */
     /* Counters of the threads that have ended. */
     struct gil_thread_stats ended __attribute__((aligned(64)));
 };
@@ -122,10 +119,8 @@ _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the 
 /* How far behind the owner a thread that does not sprint must be to ask at once. */
 #define GRANULARITY_NS 500000
 
-/* A sprinter's slice: short, since it gets the lock ahead of others; and what must be left of a slice that it
- * interrupts for the interrupted thread to be the next. */
-#define SPRINT_NS        150000
-#define REMAINING_MIN_NS 100000
+/* A sprinter's slice: short, since it gets the lock ahead of others. */
+#define SPRINT_NS 150000
 
 static inline struct lock *lock_of(gil_lock *lock)
 {

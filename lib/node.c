@@ -122,7 +122,8 @@ struct node *node_find(struct lock *l)
         n->stats.threads = 1;
         n->served = n->charged = n->heir_since = 0;
         n->newcomer = true;
-        n->queued = n->voluntary = n->dropped = n->sprinter = false;
+        n->queued = n->dropped = n->sprinter = false;
+        n->since_call = NEVER / 2; /* it has to make a call first */
         relaxed_store(&n->cpu, -1);
         relaxed_store(&n->state, NODE_IDLE);
         __atomic_store_n(&n->lock, l, __ATOMIC_RELEASE);

@@ -9,13 +9,12 @@
  * that computes waiting for as long as they please; therefore a waiter older than an interval for
  * each waiter goes first.
  *
- * A *sprinter* gave the lock up by itself in its last turn: it calls something that may block. It
- * is let in as soon as it has had no more than the average (asking the owner at once), but for a
- * short slice; so it gets its share in small pieces, often, while threads that compute keep their
- * long slices: one that was interrupted goes on afterwards. Sprinters that have had less than
- * the average go in the order in which they came: otherwise one with a long lead, having slept,
- * would keep the others waiting until it has used it up. One that uses up its short slice without
- * a call is no sprinter the next time.
+ * A *sprinter* has used less than an interval since it last gave the lock up by itself: it calls
+ * things that may block. It is let in as soon as it has had no more than the average (asking the
+ * owner at once), but for a short slice; so it gets its share in small pieces, often, while
+ * threads that compute keep their long slices. Sprinters that have had less than the average go
+ * in the order in which they came: otherwise one with a long lead, having slept, would keep the
+ * others waiting until it has used it up.
  *
  * Another thread asks before the end of a slice only when nobody else would get the lock, and it is
  * behind the owner by more than a granularity; or by more than an interval and a granularity, if it was
@@ -56,8 +55,6 @@ static struct node *choose(struct lock *l, int64_t now)
         return q->oldest;
     computing = q->top[CLASS_COMPUTING];
     sprinter = q->top[CLASS_SPRINTER];
-    if (l->interrupted && relaxed_load(&l->interrupted->lock) == l && l->interrupted->queued)
-        computing = l->interrupted;
     if (!computing || !sprinter)
         return computing ? computing : sprinter;
     if (sprinter->served <= computing->served ||
@@ -99,22 +96,23 @@ void policy_join(struct lock *l, struct node *n)
     int64_t floor = relaxed_load(&l->floor);
     int64_t average = relaxed_load(&l->average);
     int64_t served = relaxed_load(&n->served);
+    bool sprinter = n->since_call < interval;
 
     if (relaxed_load(&n->charged))
         served += __atomic_exchange_n(&n->charged, 0, __ATOMIC_RELAXED);
     if (average < floor)
         average = floor;
-    if (n->voluntary)
+    if (sprinter)
         served = clamp(served, average - 2 * interval, average + granularity(l));
     else if (n->newcomer)
         served = floor + interval;
     else
         served = clamp(served, floor - 2 * interval, floor + interval);
     relaxed_store(&n->served, served);
-    n->key = n->voluntary && served < average ? average : served;
-    relaxed_store(&n->sprinter, n->voluntary);
-    n->patient = n->dropped && !n->voluntary;
-    n->newcomer = n->voluntary = n->dropped = false;
+    n->key = sprinter && served < average ? average : served;
+    relaxed_store(&n->sprinter, sprinter);
+    n->patient = n->dropped && !sprinter;
+    n->newcomer = n->dropped = false;
 }
 
 int64_t policy_slice(const struct lock *l, const struct node *owner)

@@ -19,7 +19,7 @@ struct runqueue_links {
     uint32_t rank; /* heap: length of the shortest way down to an empty place; 0: not in it */
 };
 
-/* Threads that compute, and threads that gave the lock up by themselves in their last turn. */
+/* See policy.c. */
 enum { CLASS_COMPUTING, CLASS_SPRINTER, CLASSES };
 
 struct runqueue {
