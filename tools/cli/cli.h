@@ -12,6 +12,7 @@ enum {
     EXIT_OK = 0,
     EXIT_ERROR = 1,
     EXIT_USAGE = 2,
+    EXIT_NOT_SUPPORTED = 3,
     EXIT_CANNOT_RUN = 126, /* as a shell has it: COMMAND is there but cannot be run */
     EXIT_NOT_FOUND = 127,  /* as a shell has it: there is no such COMMAND */
 };

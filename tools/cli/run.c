@@ -10,6 +10,7 @@
 #include "tools/cli/cli.h"
 #include "tools/cli/duration.h"
 #include "tools/cli/preload.h"
+#include "tools/cli/target.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -175,12 +176,18 @@ int run_main(int argc, char **argv)
 {
     struct run_options options = {0};
     int status = parse(&options, argc, argv);
+    const char *unfit;
 
     if (status != EXIT_OK)
         return status;
     if (options.help)
         return print_text(help);
-    if (preload_dropin() != 0)
+    unfit = target_unfit(argv[optind]);
+    if (unfit && options.strict)
+        return complain(EXIT_NOT_SUPPORTED, "%s %s: not run (--strict)", argv[optind], unfit);
+    if (unfit)
+        complain(EXIT_OK, "%s %s: it runs with its own locks", argv[optind], unfit);
+    else if (preload_dropin() != 0)
         return EXIT_ERROR;
     if (!put_environment(&options))
         return complain(EXIT_ERROR, "run: cannot set the environment: %s", strerror(errno));

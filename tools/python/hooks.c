@@ -26,6 +26,9 @@
 #include "tools/python/predictor.h"
 #include "tools/python/runtime.h"
 
+/* A call that gives the processor away and takes less than this, ns, did not sleep. */
+#define YIELD_NS 50000
+
 gil_lock py_lock;
 bool py_gil_created;
 _Thread_local bool py_deferral_pending;
@@ -126,7 +129,7 @@ static bool must_exit(void)
 /* take_gil when the GIL is not simply free, or a deferral is pending. */
 static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
 {
-    unsigned flags = me.yielded ? WAIT_NO_ASK : 0;
+    unsigned flags = 0;
     int64_t interval = (int64_t)relaxed_load(py_runtime.interval) * 1000;
 
     if (py_deferral_pending) {
@@ -134,7 +137,11 @@ static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
         if (me.site)
             site_learn(me.site, SITE_NO_CALL);
     }
-    me.released = me.yielded = false;
+    /* Back at once from giving the processor away: it waits like a thread that computes. */
+    if (me.yielded && clock_now_ns() - me.yielded < YIELD_NS)
+        flags |= WAIT_NO_ASK;
+    me.yielded = 0;
+    me.released = false;
     if (interval != relaxed_load(&l->interval_ns))
         gil_lock_set_interval(&py_lock, interval);
     if (me.interpreter && me.interpreter != py_main_interpreter())
@@ -215,7 +222,7 @@ void py_call_yields(void)
         site_learn(me.site, SITE_UNTRIABLE);
     }
     lock_hand_on(the_lock());
-    me.yielded = true;
+    me.yielded = clock_now_ns();
 }
 
 /* ---- The GIL's life. ---- */
