@@ -38,8 +38,8 @@ static _Thread_local struct {
     void *interpreter; /* and that one's interpreter */
     uintptr_t site;    /* of the pending deferral */
     bool released; /* it has dropped the GIL while others waited, and has not asked for it again */
-    bool yielded;  /* and has given its turn away since */
-    bool late;     /* it came out of lock(mutex) without the lock */
+    int64_t yielded; /* and has given its turn away since, at this time; or 0 */
+    bool late;       /* it came out of lock(mutex) without the lock */
 } me;
 
 static int64_t first_interval_ns;
@@ -208,6 +208,8 @@ void py_call_blocks(bool tried)
 
 void py_call_done(void)
 {
+    if (!py_deferral_pending)
+        return; /* a signal handler has completed it */
     site_learn(me.site, SITE_DONE);
     me.site = 0;
 }
@@ -356,8 +358,11 @@ PY_WRAPPER int pthread_cond_broadcast(pthread_cond_t *c)
  * cleared its interpreter's drop request, perhaps one that was made since. */
 PY_WRAPPER int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
 {
-    if (!in_gil(c))
+    if (!in_gil(c)) {
+        if (py_deferred())
+            py_call_blocks(false);
         return REAL(pthread_cond_wait)(c, m);
+    }
     if (gil_lock_drop_requested(&py_lock))
         request_drop();
     return 0;
@@ -367,8 +372,11 @@ PY_WRAPPER int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
 PY_WRAPPER int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
                                       const struct timespec *at)
 {
-    if (!in_gil(c))
+    if (!in_gil(c)) {
+        if (py_deferred())
+            py_call_blocks(false);
         return REAL(pthread_cond_timedwait)(c, m, at);
+    }
     if (mine()) {
         /* In a child forked from C: the parent's owner is not here. */
         relaxed_store(py_runtime.locked, 0);
