@@ -251,6 +251,7 @@ void lock_ask(struct lock *l, struct node *n);
 /* ---- wait.c ---- */
 enum {
     WAIT_NO_ASK = 1, /* the caller has just yielded: it does not ask at once */
+    WAIT_GRACE = 4,  /* the owner has probably just woken the caller: it asks a granularity later */
     WAIT_ASK = 2,    /* it asks at the end of a slice, whoever else is responsible */
 };
 

@@ -330,7 +330,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
         n->heir_since = 0;
         policy_join(l, n);
         if (!(flags & WAIT_NO_ASK))
-            ask_at = policy_ask_at(l, n, now);
+            ask_at = policy_ask_at(l, n, now + (flags & WAIT_GRACE ? GRANULARITY_NS : 0));
         if (ask_at == NEVER && flags & WAIT_ASK)
             ask_at = now + lock_interval(l);
         while (!push(l, n))

@@ -66,3 +66,7 @@ void *py_real_slow(const char *name)
     errno = saved_errno;
     return function;
 }
+
+void py_call_woken(void)
+{
+}

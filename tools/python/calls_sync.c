@@ -23,6 +23,14 @@ static bool taken_at_once(sem_t *sem)
     return false;
 }
 
+/* The result of a wait, which another thread of this process has ended. */
+static int woken(int result)
+{
+    if (result == 0)
+        py_call_woken();
+    return result;
+}
+
 static bool valid_time(const struct timespec *time)
 {
     return time->tv_nsec >= 0 && time->tv_nsec < 1000000000;
@@ -32,7 +40,7 @@ PY_WRAPPER int sem_wait(sem_t *sem)
 {
     if (py_deferred() && taken_at_once(sem))
         return 0;
-    return REAL(sem_wait)(sem);
+    return woken(REAL(sem_wait)(sem));
 }
 
 static bool taken_in_time(sem_t *sem, const struct timespec *limit)
@@ -47,7 +55,7 @@ PY_WRAPPER int sem_timedwait(sem_t *sem, const struct timespec *limit)
 {
     if (py_deferred() && taken_in_time(sem, limit))
         return 0;
-    return REAL(sem_timedwait)(sem, limit);
+    return woken(REAL(sem_timedwait)(sem, limit));
 }
 
 PY_WRAPPER int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *limit)
@@ -58,7 +66,7 @@ PY_WRAPPER int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec 
         else if (taken_in_time(sem, limit))
             return 0;
     }
-    return REAL(sem_clockwait)(sem, clock, limit);
+    return woken(REAL(sem_clockwait)(sem, clock, limit));
 }
 
 PY_BLOCKS(int, sigwait, (const sigset_t *set, int *number), (set, number))

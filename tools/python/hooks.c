@@ -37,6 +37,7 @@ static _Thread_local struct {
     void *tstate;      /* with which it last had the GIL */
     void *interpreter; /* and that one's interpreter */
     uintptr_t site;    /* of the pending deferral */
+    int64_t woken;     /* when a semaphore last woke it, or 0 */
     bool released; /* it has dropped the GIL while others waited, and has not asked for it again */
     int64_t yielded; /* and has given its turn away since, at this time; or 0 */
     bool late;       /* it came out of lock(mutex) without the lock */
@@ -140,7 +141,9 @@ static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
     /* Back at once from giving the processor away: it waits like a thread that computes. */
     if (me.yielded && clock_now_ns() - me.yielded < YIELD_NS)
         flags |= WAIT_NO_ASK;
-    me.yielded = 0;
+    if (me.woken && clock_now_ns() - me.woken < YIELD_NS)
+        flags |= WAIT_GRACE;
+    me.yielded = me.woken = 0;
     me.released = false;
     if (interval != relaxed_load(&l->interval_ns))
         gil_lock_set_interval(&py_lock, interval);
@@ -225,6 +228,12 @@ void py_call_yields(void)
     }
     lock_hand_on(the_lock());
     me.yielded = clock_now_ns();
+}
+
+void py_call_woken(void)
+{
+    if (thread_nodes)
+        me.woken = clock_now_ns();
 }
 
 /* ---- The GIL's life. ---- */
