@@ -61,6 +61,8 @@ static int reinit(int rounds)
         if (Py_FinalizeEx() != 0)
             return 1;
     }
+    for (int tries = 0; tries < 100 && threads_left() > 1; tries++)
+        usleep(10000); /* a thread that was joined may still be on its way out */
     printf("%d rounds, %d thread\n", rounds, threads_left());
     return 0;
 }
