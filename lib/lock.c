@@ -197,7 +197,8 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
         __atomic_fetch_add(&word_node(from)->charged, now - l->slice_start, __ATOMIC_RELAXED);
     if (n->queued) {
         unlink_node(l, n);
-        relaxed_store(&l->drop, 0); /* it was this thread that asked, or it will be asked again */
+        if (relaxed_load(&l->asker) == n)
+            relaxed_store(&l->drop, 0);
     }
     took(l, n);
     relaxed_store(&n->cpu, sched_getcpu());

@@ -75,6 +75,7 @@ struct lock {
     struct node *owner; /* who has it, or had it last */
     struct node *head;  /* the responsible waiter that an owner has named; NULL: the next to push */
     uint32_t drop;      /* somebody asked the owner to drop the lock */
+    struct node *asker; /* who asked last */
     uint32_t watch;     /* releases are being deferred: a head looks every WATCH_NS */
     int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
     int64_t slice_end;   /* how long it may keep the lock when others want it */
@@ -217,6 +218,9 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
 
 /* How long a new owner may keep the lock when others want it. */
 int64_t policy_slice(const struct lock *l, const struct node *owner);
+
+/* How far behind the owner a thread must be to ask before the end of a slice. */
+int64_t policy_granularity(const struct lock *l);
 
 /* The waiter that runs next: live when looked at (it may still give up), NULL when there is none.
  * Reaps abandoned nodes on the way. The owner calls it, with the stack drained. */

@@ -78,7 +78,7 @@ struct node *policy_next(struct lock *l, int64_t now)
 }
 
 /* How far behind the owner a thread must be to ask: a granularity of the interval. */
-static int64_t granularity(const struct lock *l)
+int64_t policy_granularity(const struct lock *l)
 {
     int64_t tenth = lock_interval(l) / 10;
 
@@ -103,7 +103,7 @@ void policy_join(struct lock *l, struct node *n)
     if (average < floor)
         average = floor;
     if (sprinter)
-        served = clamp(served, average - 2 * interval, average + granularity(l));
+        served = clamp(served, average - 2 * interval, average + policy_granularity(l));
     else if (n->newcomer)
         served = floor + interval;
     else
@@ -137,7 +137,7 @@ static int64_t ask_when_behind(const struct lock *l, const struct node *n, const
     if (used < floor)
         used = floor;
     if (!least || n->served <= least)
-        at = slice + n->served + granularity(l) - used + (n->patient ? lock_interval(l) : 0);
+        at = slice + n->served + policy_granularity(l) - used + (n->patient ? lock_interval(l) : 0);
     /* A sprinter that has interrupted a thread may not stay for longer than its short slice. */
     if (n->patient && relaxed_load(&owner->sprinter) && at > relaxed_load(&l->slice_end))
         at = relaxed_load(&l->slice_end);

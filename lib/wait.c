@@ -68,6 +68,7 @@ void lock_ask(struct lock *l, struct node *n)
     gil_drop_request_fn *fn = l->on_drop;
 
     count_up(n->stats.requests);
+    relaxed_store(&l->asker, n);
     __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
     if (fn)
         fn((gil_lock *)l, l->on_drop_arg);
@@ -208,6 +209,7 @@ static bool take_if_free(struct lock *l, struct node *n, struct sight *last, boo
 static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_t ask_at,
                         unsigned flags, bool (*give_up)(void))
 {
+    int64_t granularity = policy_granularity(l);
     struct sight deferral = {0};
 
     for (;;) {
@@ -243,7 +245,8 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             ask_at = ask_now_or_later(l, n, role, flags, now);
         if (ask || now >= ask_at) {
             lock_ask(l, n);
-            ask_at = now + lock_interval(l);
+            /* A sprinter looks again soon: the request may have brought in somebody else. */
+            ask_at = now + (n->sprinter ? granularity : lock_interval(l));
             if (spin(l, n, state, NEVER, false))
                 continue;
         }
@@ -330,7 +333,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
         n->heir_since = 0;
         policy_join(l, n);
         if (!(flags & WAIT_NO_ASK))
-            ask_at = policy_ask_at(l, n, now + (flags & WAIT_GRACE ? GRANULARITY_NS : 0));
+            ask_at = policy_ask_at(l, n, now + (flags & WAIT_GRACE ? policy_granularity(l) : 0));
         if (ask_at == NEVER && flags & WAIT_ASK)
             ask_at = now + lock_interval(l);
         while (!push(l, n))

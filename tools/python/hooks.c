@@ -49,15 +49,21 @@ static bool closed; /* the interpreter has destroyed its GIL */
 /* Where PyEval_SaveThread keeps its return address, counted from its frame; 0: not known. */
 static uintptr_t save_thread_frame;
 
-/* libc's own, bound when the library is loaded: the wrappers may run before any constructor. */
-__asm__(".symver libc_mutex_lock, __pthread_mutex_lock@GLIBC_2.2.5\n"
-        ".symver libc_mutex_unlock, __pthread_mutex_unlock@GLIBC_2.2.5\n"
-        ".symver libc_mutex_init, __pthread_mutex_init@GLIBC_2.2.5\n"
-        ".symver libc_mutex_destroy, __pthread_mutex_destroy@GLIBC_2.2.5");
-int libc_mutex_lock(pthread_mutex_t *m);
-int libc_mutex_unlock(pthread_mutex_t *m);
-int libc_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
-int libc_mutex_destroy(pthread_mutex_t *m);
+/* libc's own. The wrappers may run before any constructor, so each pointer starts at a function that
+ * looks libc's up on the first call. Binding by the name __pthread_mutex_lock would find a
+ * sanitizer's, which has nothing behind it. */
+#define LIBC(name, parameters, arguments)                                                          \
+    static int name##_first parameters;                                                            \
+    static int(*libc_##name) parameters = name##_first;                                            \
+    static int name##_first parameters                                                             \
+    {                                                                                              \
+        __atomic_store_n(&libc_##name, dlsym(RTLD_NEXT, "pthread_" #name), __ATOMIC_RELAXED);      \
+        return libc_##name arguments;                                                              \
+    }
+LIBC(mutex_lock, (pthread_mutex_t * m), (m))
+LIBC(mutex_unlock, (pthread_mutex_t * m), (m))
+LIBC(mutex_init, (pthread_mutex_t * m, const pthread_mutexattr_t *attr), (m, attr))
+LIBC(mutex_destroy, (pthread_mutex_t * m), (m))
 
 void *py_real_slow(const char *name)
 {
