@@ -341,8 +341,9 @@ static bool defer(struct lock *l, struct node *n, struct node *h)
     n->since_call = 0;
     if (!word_cas(l, WORD_LOCKED, deferred))
         return false;
-    if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
-        word_cas(l, deferred, WORD_LOCKED)) /* invariant 4 */
+    /* Invariant 4, and the same for a head that has just stopped watching. */
+    if ((__atomic_load_n(&h->state, __ATOMIC_SEQ_CST) & NODE_ROLE) != NODE_WATCH &&
+        word_cas(l, deferred, WORD_LOCKED))
         return false;
     relaxed_store(&n->state, NODE_DEFERRING);
     count_up(n->stats.deferred);

@@ -157,24 +157,21 @@ static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
     __atomic_fetch_and(&n->state, ~(uint32_t)NODE_SLEEPING, __ATOMIC_ACQUIRE);
 }
 
-/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any.
- * False: the state has changed. */
-static bool settle_role(struct lock *l, struct node *n, uint32_t *state)
+/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any. False:
+ * its state has changed, and it has to look at the word again before it sleeps. */
+static bool settle_role(struct lock *l, struct node *n, uint32_t state)
 {
     bool watch = relaxed_load(&l->watch);
-    uint32_t to = *state;
+    uint32_t to = state;
 
-    if (watch && to != NODE_WAITING)
+    if (watch && state != NODE_WAITING)
         to = NODE_WATCH;
-    else if (!watch && to == NODE_WATCH)
+    else if (!watch && state == NODE_WATCH)
         to = NODE_HEAD;
-    if (to == *state)
+    if (to == state)
         return true;
-    if (!__atomic_compare_exchange_n(&n->state, state, to, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_RELAXED))
-        return false;
-    *state = to;
-    return true;
+    __atomic_compare_exchange_n(&n->state, &state, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    return false;
 }
 
 /* What a waiter saw of a deferral. */
@@ -250,9 +247,10 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             if (spin(l, n, state, NEVER, false))
                 continue;
         }
-        if (!settle_role(l, n, &state))
+        if (!settle_role(l, n, state)) {
+            deferral.word = 0; /* a second look at once would tell nothing */
             continue;
-        role = state;
+        }
         wake_at = ask_at;
         if (look_again) {
             wake_at = now + LOOK_AGAIN_NS;
