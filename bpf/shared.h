@@ -3,8 +3,8 @@
  * What BPF programs and user space share: how a duration falls into a histogram.
  *
  * A histogram has eight slots for each power of two, so that a value read back from a slot is at
- * most 12.5 % off. Slots 0 to 7 hold the values 0 to 7 ns themselves; the last slot holds all that is longer
- * than the longest octave, about 18 minutes. Plain C without a library, for both sides. */
+ * most 12.5 % off. Slots 0 to 7 hold the values 0 to 7 ns themselves; the last slot holds all that
+ * is longer than the longest octave, about 18 minutes. Plain C without a library, for both sides. */
 #ifndef BPF_SHARED_H
 #define BPF_SHARED_H
 

@@ -42,7 +42,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
 
 #include "kernel-helpers/clock.h"
 
@@ -66,22 +65,12 @@ static void took(struct lock *l, struct node *n)
  * first. */
 static void drain(struct lock *l)
 {
-    struct node *newest;
-
     if (relaxed_load(&l->word) == WORD_LOCKED)
         return;
-    newest = word_node(__atomic_exchange_n(&l->word, WORD_LOCKED, __ATOMIC_SEQ_CST));
-    for (struct node *n = newest; n; n = n->next)
-        n->queued = true;
-    runqueue_append(&l->queue, newest);
+    runqueue_append(&l->queue,
+                    word_node(__atomic_exchange_n(&l->word, WORD_LOCKED, __ATOMIC_SEQ_CST)));
     if (!l->slice_start)
         relaxed_store(&l->slice_start, l->queue.oldest->arrived);
-}
-
-static void unlink_node(struct lock *l, struct node *n)
-{
-    runqueue_remove(&l->queue, n);
-    n->queued = false;
 }
 
 /* Gives a waiter another role. Returns the state it had; if that was no waiting one, nothing
@@ -196,7 +185,7 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
     if ((from & WORD_DEFERRED) && l->slice_start && now > l->slice_start)
         __atomic_fetch_add(&word_node(from)->charged, now - l->slice_start, __ATOMIC_RELAXED);
     if (n->queued) {
-        unlink_node(l, n);
+        runqueue_remove(&l->queue, n);
         if (relaxed_load(&l->asker) == n)
             relaxed_store(&l->drop, 0);
     }
@@ -278,7 +267,7 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     struct node *sleeper;
     uint32_t state;
 
-    unlink_node(l, h);
+    runqueue_remove(&l->queue, h);
     sleeper = name_head(l, now);
     relaxed_store(&l->owner, h);
     begin_slice(l, h, now);
@@ -350,8 +339,8 @@ static bool defer(struct lock *l, struct node *n, struct node *h)
     return true;
 }
 
-/* Will h look for a deferral soon? One that is awake is told to; one that sleeps until the end of the slice
- * would have to be woken. */
+/* Will h look for a deferral soon? One that is awake is told to; one that sleeps until the end of
+ * the slice would have to be woken. */
 static bool watches(struct lock *l, struct node *h)
 {
     uint32_t state = relaxed_load(&h->state);

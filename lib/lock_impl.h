@@ -105,8 +105,9 @@ _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the 
 /* A spinner's longest stay: half of what waking an idle CPU costs. */
 #define SPIN_NS 20000
 
-/* How often the head looks for deferrals, and how soon it looks again at one that it has seen: timers add 50 to
- * 100 µs. Together they bound how long a deferral that nobody completes keeps the head waiting. */
+/* How often the head looks for deferrals, and how soon it looks again at one that it has seen:
+ * timers add 50 to 100 µs. Together they bound how long a deferral that nobody completes keeps the
+ * head waiting. */
 #define WATCH_NS      250000
 #define LOOK_AGAIN_NS 30000
 
@@ -248,9 +249,6 @@ void lock_hand_on(struct lock *l);
 
 /* Completes n's deferred release, if it is still pending: wakes the head. */
 void lock_complete(struct lock *l, struct node *n);
-
-/* Asks the owner to drop the lock. */
-void lock_ask(struct lock *l, struct node *n);
 
 /* ---- wait.c ---- */
 enum {

@@ -16,9 +16,9 @@
  * in the order in which they came: otherwise one with a long lead, having slept, would keep the
  * others waiting until it has used it up.
  *
- * Another thread asks before the end of a slice only when nobody else would get the lock, and it is
- * behind the owner by more than a granularity; or by more than an interval and a granularity, if it was
- * dropped itself: equals would end up with slices of a granularity.
+ * Another thread asks before the end of a slice only when nobody else would get the lock, and it
+ * is behind the owner by more than a granularity; or by more than an interval and a granularity,
+ * if it was dropped itself: equals would end up with slices of a granularity.
  *
  * fifo: the oldest waiter; nobody asks before the end of the slice. */
 #include "lib/lock_impl.h"
@@ -30,7 +30,6 @@ static void reap(struct lock *l, struct node *n)
     uint32_t state = NODE_ABANDONED;
 
     runqueue_remove(&l->queue, n);
-    n->queued = false;
     if (__atomic_compare_exchange_n(&n->state, &state, NODE_IDLE, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE))
         return;
@@ -40,7 +39,6 @@ static void reap(struct lock *l, struct node *n)
         return;
     }
     n->next = NULL;
-    n->queued = true;
     runqueue_append(&l->queue, n);
 }
 

@@ -91,11 +91,13 @@ void runqueue_append(struct runqueue *q, struct node *newest)
     /* The stack's chain leads from the newest to the oldest: link it backwards, then hang it on. */
     newest->q.newer = NULL;
     newest->q.rank = 0;
+    newest->queued = true;
     q->served += newest->served;
     for (struct node *n = newest->next; n; n = n->next, count++) {
         first->q.older = n;
         n->q.newer = first;
         n->q.rank = 0;
+        n->queued = true;
         q->served += n->served;
         first = n;
     }
@@ -135,4 +137,5 @@ void runqueue_remove(struct runqueue *q, struct node *n)
         q->newest = n->q.older;
     q->served -= n->served;
     q->count--;
+    n->queued = false;
 }

@@ -2,8 +2,9 @@
  *
  * Invariant: only the owner of the lock reads or writes a run queue and the queue fields of the
  * nodes in it. Every queued node is on the *arrival list* (oldest first); those before `fresh` on
- * that list are also in the *heap* of their class, ordered by key, oldest first among equals. New nodes enter the heaps a few at a time, so that ten thousand arrivals at once do not
- * hold the owner up.
+ * that list are also in the *heap* of their class, ordered by key, oldest first among equals. New
+ * nodes enter the heaps a few at a time, so that ten thousand arrivals at once do not hold the
+ * owner up.
  *
  * The heaps are leftist: intrusive, and O(log n) in the worst case for insertion and removal. */
 #ifndef LIB_RUNQUEUE_H

@@ -4,7 +4,6 @@
  * whoever changes the word and finds the flag wakes it. One that is responsible (head, watch,
  * heir), or that has asked for a drop itself, never sleeps without a deadline. */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <sched.h>
 
 #include "kernel-helpers/clock.h"
@@ -63,7 +62,8 @@ static bool spin(struct lock *l, struct node *n, uint32_t state, int64_t until, 
     return changed;
 }
 
-void lock_ask(struct lock *l, struct node *n)
+/* Asks the owner to drop the lock. */
+static void ask_for_drop(struct lock *l, struct node *n)
 {
     gil_drop_request_fn *fn = l->on_drop;
 
@@ -90,7 +90,7 @@ static bool abandon(struct lock *l, struct node *n)
         return true;
     word = __atomic_load_n(&l->word, __ATOMIC_SEQ_CST);
     if (word & WORD_LOCKED)
-        lock_ask(l, n); /* the owner drains and names another */
+        ask_for_drop(l, n); /* the owner drains and names another */
     else if (word != 0 && lock_try_take(l, n))
         lock_release_slow(l, n, RELEASE_PLAIN);
     return true;
@@ -126,7 +126,8 @@ static int64_t slice_end(const struct lock *l, const struct node *n)
     return end > n->arrived ? end : n->arrived + lock_interval(l);
 }
 
-/* When a waiter should ask, looked at again because its time had come for the owner that it had seen. */
+/* When a waiter should ask, looked at again because its time had come for the owner that it had
+ * seen. */
 static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint32_t role,
                                 unsigned flags, int64_t now)
 {
@@ -157,8 +158,8 @@ static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
     __atomic_fetch_and(&n->state, ~(uint32_t)NODE_SLEEPING, __ATOMIC_ACQUIRE);
 }
 
-/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any. False:
- * its state has changed, and it has to look at the word again before it sleeps. */
+/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any.
+ * False: its state has changed, and it has to look at the word again before it sleeps. */
 static bool settle_role(struct lock *l, struct node *n, uint32_t state)
 {
     bool watch = relaxed_load(&l->watch);
@@ -241,7 +242,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
         if (now >= ask_at)
             ask_at = ask_now_or_later(l, n, role, flags, now);
         if (ask || now >= ask_at) {
-            lock_ask(l, n);
+            ask_for_drop(l, n);
             /* A sprinter looks again soon: the request may have brought in somebody else. */
             ask_at = now + (n->sprinter ? granularity : lock_interval(l));
             if (spin(l, n, state, NEVER, false))

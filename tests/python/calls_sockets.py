@@ -159,19 +159,24 @@ control_data("at once", "done")
 control_data("later", "tried")
 
 
+def leave_little_room(a, b):
+    """Fills the way from b to a, and takes a few messages out again."""
+    b.setblocking(False)
+    try:
+        while True:
+            b.send(b"x" * 1024)
+    except BlockingIOError:
+        pass
+    b.setblocking(True)
+    for i in range(12):
+        a.recv(1024)
+
+
 @situation("sendmsg: descriptors with a message in two parts")
 def send_control():
     a, b = socket.socketpair()
     with a, b:
-        b.setblocking(False)
-        try:
-            while True:
-                b.send(b"x" * 1024)
-        except BlockingIOError:
-            pass
-        b.setblocking(True)
-        for i in range(12):
-            a.recv(1024)
+        leave_little_room(a, b)
         head = Message([bytearray(b"y" * 60000)], control=20)
         head.control[:] = struct.pack("QiiI", 20, socket.SOL_SOCKET, socket.SCM_RIGHTS, 0)
         fds = []
@@ -212,15 +217,7 @@ def urgent():
 def send_timeout():
     with Ends("stream") as e:
         a, b = e.objects
-        b.setblocking(False)
-        try:
-            while True:
-                b.send(b"x" * 1024)
-        except BlockingIOError:
-            pass
-        b.setblocking(True)
-        for i in range(12):
-            a.recv(1024)
+        leave_little_room(a, b)
         b.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SECOND)
         first = call("send", e.w, b"y" * 60000, 60000, 0)
         path = call.path

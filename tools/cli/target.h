@@ -4,8 +4,9 @@
 #ifndef GIL_CLI_TARGET_H
 #define GIL_CLI_TARGET_H
 
-/* Why COMMAND, looked up as execvp does and followed through #! lines, ignores LD_PRELOAD, as the end of a
- * sentence that begins with its name ("is statically linked"); NULL if it does not, or if unknown. */
+/* Why COMMAND, looked up as execvp does and followed through #! lines, ignores LD_PRELOAD, as the
+ * end of a sentence that begins with its name ("is statically linked"); NULL if it does not, or if
+ * unknown. */
 const char *target_unfit(const char *command);
 
 #endif

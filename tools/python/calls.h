@@ -42,8 +42,8 @@ void py_call_done(void);
  */
 void py_call_yields(void);
 
-/* Another thread, which mostly has the GIL, has just ended the call by waking this one: it gets a moment to
- * finish what it is at before this thread asks it for the GIL. */
+/* Another thread, which mostly has the GIL, has just ended the call by waking this one: it gets a
+ * moment to finish what it is at before this thread asks it for the GIL. */
 void py_call_woken(void);
 
 /* Finds libc's own function behind a wrapper. */

@@ -49,8 +49,8 @@ static bool closed; /* the interpreter has destroyed its GIL */
 /* Where PyEval_SaveThread keeps its return address, counted from its frame; 0: not known. */
 static uintptr_t save_thread_frame;
 
-/* libc's own. The wrappers may run before any constructor, so each pointer starts at a function that
- * looks libc's up on the first call. Binding by the name __pthread_mutex_lock would find a
+/* libc's own. The wrappers may run before any constructor, so each pointer starts at a function
+ * that looks libc's up on the first call. Binding by the name __pthread_mutex_lock would find a
  * sanitizer's, which has nothing behind it. */
 #define LIBC(name, parameters, arguments)                                                          \
     static int name##_first parameters;                                                            \
@@ -133,6 +133,12 @@ static bool must_exit(void)
     return relaxed_load(&closed) || (finalizing && finalizing != me.tstate);
 }
 
+/* Has what happened at that time (0: never) only just happened? */
+static bool just_now(int64_t when)
+{
+    return when && clock_now_ns() - when < YIELD_NS;
+}
+
 /* take_gil when the GIL is not simply free, or a deferral is pending. */
 static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
 {
@@ -145,9 +151,9 @@ static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
             site_learn(me.site, SITE_NO_CALL);
     }
     /* Back at once from giving the processor away: it waits like a thread that computes. */
-    if (me.yielded && clock_now_ns() - me.yielded < YIELD_NS)
+    if (just_now(me.yielded))
         flags |= WAIT_NO_ASK;
-    if (me.woken && clock_now_ns() - me.woken < YIELD_NS)
+    if (just_now(me.woken))
         flags |= WAIT_GRACE;
     me.yielded = me.woken = 0;
     me.released = false;
