@@ -32,6 +32,14 @@
  *   T5  release to 0                    T6  grant: a request is pending, or the heir is overdue
  *   T7  release to HASQ: heir           T8  defer
  *   T9  complete: DEFERRED to HASQ      T10 drain
+ *   T11 push                            T12 the first to push is responsible
+ *   T13 name the head                   T14 promote the head that was named
+ *   T15 look again after freeing        T16 a head that is awake is told to watch
+ *   T17 clear the request               T18 ask
+ *   T19 change one's own role           T20 sleep
+ *   T21 give up                         T22 and look again
+ *   T23 wait on in place                T24 unlink one that gave up
+ *   T25 notice the grant                T26 the thread ends
  *
  * Memory orders: the CAS that sets LOCKED is an acquire, and every write that clears it or grants
  * the lock is a release, so that one owner sees all that the one before it did. The pairs of 3
@@ -67,6 +75,7 @@ static void drain(struct lock *l)
 {
     if (relaxed_load(&l->word) == WORD_LOCKED)
         return;
+    STEP(T10, l, NULL);
     runqueue_append(&l->queue,
                     word_node(__atomic_exchange_n(&l->word, WORD_LOCKED, __ATOMIC_SEQ_CST)));
     if (!l->slice_start)
@@ -113,7 +122,9 @@ static struct node *name_head(struct lock *l, int64_t now)
 
     for (;;) {
         h = policy_next(l, now);
+        STEP(T13, l, h);
         __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
+        STEP(T14, l, h);
         if (h) {
             if (promote(h, &asleep))
                 return asleep ? h : NULL;
@@ -205,6 +216,7 @@ bool lock_try_take(struct lock *l, struct node *n)
     while (!(word & WORD_LOCKED)) {
         if (idle)
             relaxed_store(&n->state, NODE_HELD); /* first, see fork.c */
+        STEP(T2, l, n);
         if (!__atomic_compare_exchange_n(&l->word, &word, WORD_LOCKED, false, __ATOMIC_SEQ_CST,
                                          __ATOMIC_RELAXED))
             continue;
@@ -271,6 +283,7 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     sleeper = name_head(l, now);
     relaxed_store(&l->owner, h);
     begin_slice(l, h, now);
+    STEP(T6, l, h);
     while (!is_waiting(state = set_role(h, NODE_GRANTED))) {
         /* h is not in the queue any more: whichever way this CAS goes, it is settled here. */
         if (state == NODE_ORPHAN) {
@@ -306,11 +319,13 @@ static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_
         return false;
     if (!h->heir_since)
         h->heir_since = now;
+    STEP(T7, l, h);
     freed = word_cas(l, WORD_LOCKED, WORD_HASQ);
     if (state & NODE_SLEEPING)
         wake(n, h);
     if (!freed)
         return false;
+    STEP(T15, l, h);
     if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
         word_cas(l, WORD_HASQ, WORD_LOCKED)) { /* invariant 4 */
         relaxed_store(&l->owner, n);
@@ -328,8 +343,10 @@ static bool defer(struct lock *l, struct node *n, struct node *h)
 
     l->deferred_in_slice = true;
     n->since_call = 0;
+    STEP(T8, l, n);
     if (!word_cas(l, WORD_LOCKED, deferred))
         return false;
+    STEP(T15, l, h);
     /* Invariant 4, and the same for a head that has just stopped watching. */
     if ((__atomic_load_n(&h->state, __ATOMIC_SEQ_CST) & NODE_ROLE) != NODE_WATCH &&
         word_cas(l, deferred, WORD_LOCKED))
@@ -347,6 +364,7 @@ static bool watches(struct lock *l, struct node *h)
 
     if (state == NODE_HEAD || state == NODE_WAITING) {
         relaxed_store(&l->watch, WATCH_SLICES);
+        STEP(T16, l, h);
         if (__atomic_compare_exchange_n(&h->state, &state, NODE_WATCH, false, __ATOMIC_SEQ_CST,
                                         __ATOMIC_RELAXED))
             return true;
@@ -356,8 +374,10 @@ static bool watches(struct lock *l, struct node *h)
 
 bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how)
 {
-    bool asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
+    bool asked;
 
+    STEP(T17, l, n);
+    asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
     n->dropped = asked;
     if (asked)
         count_up(n->stats.forced);
@@ -371,6 +391,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
             charge_self(l, n, asked, now);
             __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
             relaxed_store(&l->slice_start, 0);
+            STEP(T5, l, n);
             if (!word_cas(l, WORD_LOCKED, 0)) /* T5 */
                 continue;
             relaxed_store(&n->state, NODE_IDLE);
@@ -433,6 +454,7 @@ void lock_complete(struct lock *l, struct node *n)
     uint32_t state;
 
     relaxed_store(&n->state, NODE_IDLE);
+    STEP(T9, l, n);
     if (!word_cas(l, WORD_DEFERRED | (uintptr_t)n, WORD_HASQ)) { /* T9 */
         count_up(n->stats.deferred_taken);
         return;
@@ -440,6 +462,7 @@ void lock_complete(struct lock *l, struct node *n)
     count_up(n->stats.deferred_ended);
     if (start)
         __atomic_fetch_add(&n->charged, clock_now_ns() - start, __ATOMIC_RELAXED);
+    STEP(T15, l, h);
     state = set_role(h, NODE_HEIR);
     if (is_waiting(state)) {
         if (state & NODE_SLEEPING)

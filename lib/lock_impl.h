@@ -154,6 +154,15 @@ static inline struct node *word_node(uintptr_t word)
 /* Counters have one writer, their thread, and are read by others. */
 #define count_up(counter) relaxed_store(&(counter), (counter) + 1)
 
+/* A step of the protocol is about to be done on n, by its tag in the table at the head of lock.c.
+ * Builds for the tests define LOCK_STEPS and look on there, wait, or raise a signal. */
+#ifdef LOCK_STEPS
+void lock_step(const char *tag, const struct lock *l, const struct node *n);
+#define STEP(tag, l, n) lock_step(#tag, l, n)
+#else
+#define STEP(tag, l, n) ((void)0)
+#endif
+
 /* ---- node.c ---- */
 
 /* The calling thread's nodes, the one used last first. */
@@ -196,6 +205,7 @@ static inline bool lock_acquire_fast(struct lock *l, struct node *n)
     if (unlikely(relaxed_load(&n->state) != NODE_IDLE))
         return false;
     relaxed_store(&n->state, NODE_HELD);
+    STEP(T1, l, n);
     if (likely(word_fast_cas(l, 0, WORD_LOCKED, __ATOMIC_ACQUIRE))) {
         relaxed_store(&l->owner, n);
         count_up(n->stats.acquires);
@@ -208,6 +218,7 @@ static inline bool lock_acquire_fast(struct lock *l, struct node *n)
 /* Releases the lock if nobody waits for it or has asked for it. The caller owns it. */
 static inline bool lock_release_fast(struct lock *l, struct node *n)
 {
+    STEP(T5, l, n);
     if (unlikely(l->queue.count || relaxed_load(&l->drop) || relaxed_load(&l->slice_start)) ||
         unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
         return false;

@@ -169,6 +169,7 @@ static void thread_exit(void *arg)
             fold_stats(l, &n->stats);
             memset(&n->stats, 0, sizeof n->stats);
         }
+        STEP(T26, l, n);
         if (!__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
                                          __ATOMIC_ACQUIRE) &&
             state == NODE_IDLE)

@@ -30,6 +30,7 @@ static void reap(struct lock *l, struct node *n)
     uint32_t state = NODE_ABANDONED;
 
     runqueue_remove(&l->queue, n);
+    STEP(T24, l, n);
     if (__atomic_compare_exchange_n(&n->state, &state, NODE_IDLE, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE))
         return;

@@ -69,6 +69,7 @@ static void ask_for_drop(struct lock *l, struct node *n)
 
     count_up(n->stats.requests);
     relaxed_store(&l->asker, n);
+    STEP(T18, l, n);
     __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
     if (fn)
         fn((gil_lock *)l, l->on_drop_arg);
@@ -84,10 +85,12 @@ static bool abandon(struct lock *l, struct node *n)
     do {
         if (!is_waiting(state))
             return false;
+        STEP(T21, l, n);
     } while (!__atomic_compare_exchange_n(&n->state, &state, NODE_ABANDONED, false,
                                           __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
     if ((state & NODE_ROLE) == NODE_WAITING)
         return true;
+    STEP(T22, l, n);
     word = __atomic_load_n(&l->word, __ATOMIC_SEQ_CST);
     if (word & WORD_LOCKED)
         ask_for_drop(l, n); /* the owner drains and names another */
@@ -109,9 +112,11 @@ static bool push(struct lock *l, struct node *n)
             return false;
         }
         n->next = word_node(word);
+        STEP(T11, l, n);
     } while (!__atomic_compare_exchange_n(&l->word, &word, (uintptr_t)n | WORD_LOCKED, false,
                                           __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     /* Invariant 3 of lock.c: push, then look. */
+    STEP(T12, l, n);
     if (!word_node(word) && !__atomic_load_n(&l->head, __ATOMIC_SEQ_CST))
         __atomic_compare_exchange_n(&n->state, &waiting, NODE_HEAD, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_RELAXED);
@@ -146,10 +151,11 @@ static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint
     return end < at ? end : at;
 }
 
-static void sleep_until(struct node *n, uint32_t state, int64_t deadline)
+static void sleep_until(struct lock *l, struct node *n, uint32_t state, int64_t deadline)
 {
     uint32_t sleeping = state | NODE_SLEEPING;
 
+    STEP(T20, l, n);
     if (!__atomic_compare_exchange_n(&n->state, &state, sleeping, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_RELAXED))
         return;
@@ -171,6 +177,7 @@ static bool settle_role(struct lock *l, struct node *n, uint32_t state)
         to = NODE_HEAD;
     if (to == state)
         return true;
+    STEP(T19, l, n);
     __atomic_compare_exchange_n(&n->state, &state, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     return false;
 }
@@ -217,6 +224,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
         bool look_again = false, ask = false;
 
         if (role == NODE_GRANTED) {
+            STEP(T25, l, n);
             relaxed_store(&n->state, NODE_HELD);
             relaxed_store(&n->cpu, sched_getcpu());
             count_up(n->stats.acquires);
@@ -265,7 +273,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
         }
         if (deadline != FUTEX_FOREVER && deadline < wake_at)
             wake_at = deadline;
-        sleep_until(n, state, wake_at);
+        sleep_until(l, n, state, wake_at);
     }
 }
 
@@ -274,6 +282,7 @@ static bool take_back(struct lock *l, struct node *n)
 {
     uintptr_t word = WORD_DEFERRED | (uintptr_t)n;
 
+    STEP(T4, l, n);
     if (__atomic_compare_exchange_n(&l->word, &word, WORD_LOCKED, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_RELAXED)) {
         relaxed_store(&n->state, NODE_HELD);
@@ -326,6 +335,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
     now = clock_now_ns();
     /* Still linked from a wait that timed out: wait on in place. Otherwise queue. */
     state = NODE_ABANDONED;
+    STEP(T23, l, n);
     if (!__atomic_compare_exchange_n(&n->state, &state, NODE_HEAD, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_ACQUIRE)) {
         n->arrived = now;

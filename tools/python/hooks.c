@@ -4,10 +4,14 @@
  * CPython 3.11 takes its GIL (take_gil) with: lock mutex, wait on cond while `locked`, lock
  * switch_mutex, locked = 1, signal switch_cond, unlock switch_mutex, unlock mutex. It drops it
  * (drop_gil) with: lock mutex, locked = 0, signal cond, unlock mutex, and, if a drop was requested,
- * wait on switch_cond until another thread has it. Here lock(mutex)    by a thread that does not
- * own libgil's lock is take_gil: acquire by one that does is drop_gil: nothing yet unlock(mutex)
- * with locked == 1 is the end of take_gil: nothing with locked == 0 is drop_gil: release and the
- * waits are answered at once, since the lock has done the waiting already.
+ * wait on switch_cond until another thread has it. Here
+ *
+ *   lock(mutex)    by a thread that does not own libgil's lock is take_gil: acquire
+ *                  by one that does is drop_gil: nothing yet
+ *   unlock(mutex)  with locked == 1 is the end of take_gil: nothing
+ *                  with locked == 0 is drop_gil: release
+ *
+ * and the waits are answered at once, since the lock has done the waiting already.
  *
  * Invariant: whoever returns from lock(mutex) in take_gil owns libgil's lock and finds locked == 0.
  * The exception is a thread that waits while the interpreter is being finalised: it returns *late*,
