@@ -12,9 +12,10 @@
  * A *sprinter* has used less than an interval since it last gave the lock up by itself: it calls
  * things that may block. It is let in as soon as it has had no more than the average (asking the
  * owner at once), but for a short slice; so it gets its share in small pieces, often, while
- * threads that compute keep their long slices. Sprinters that have had less than the average go
- * in the order in which they came: otherwise one with a long lead, having slept, would keep the
- * others waiting until it has used it up.
+ * threads that compute keep their long slices. Sprinters that have had less than the average are
+ * equals: otherwise one with a long lead, having slept, would keep the others waiting until it has
+ * used it up. Since the average moves both ways while they wait, later ones may pass; one that has
+ * waited for half an interval is next.
  *
  * Another thread asks before the end of a slice only when nobody else would get the lock, and it
  * is behind the owner by more than a granularity; or by more than an interval and a granularity,
@@ -43,23 +44,36 @@ static void reap(struct lock *l, struct node *n)
     runqueue_append(&l->queue, n);
 }
 
+/* Average served time of the waiters and the owner, its running slice included: a waiter that asked
+ * because it would be let in at this moment must not find that it is not. */
+static int64_t average_now(const struct lock *l, int64_t now)
+{
+    int64_t running = l->slice_start && now > l->slice_start ? now - l->slice_start : 0;
+
+    return (l->queue.served + l->owner->served + running) / (int64_t)(l->queue.count + 1);
+}
+
 static struct node *choose(struct lock *l, int64_t now)
 {
-    struct runqueue *q = &l->queue;
-    struct node *owner = l->owner, *computing, *sprinter;
+    const struct runqueue *q = &l->queue;
+    struct node *oldest = runqueue_oldest(q), *computing, *sprinter;
+    int64_t interval = lock_interval(l), most;
 
-    if (!q->count || l->policy == GIL_FIFO)
-        return q->oldest;
-    if (now - q->oldest->arrived > (int64_t)(q->count + 1) * lock_interval(l))
-        return q->oldest;
-    computing = q->top[CLASS_COMPUTING];
-    sprinter = q->top[CLASS_SPRINTER];
-    if (!computing || !sprinter)
-        return computing ? computing : sprinter;
-    if (sprinter->served <= computing->served ||
-        sprinter->served <= (q->served + owner->served) / (int64_t)(q->count + 1))
-        return sprinter;
-    return computing;
+    if (!oldest || l->policy == GIL_FIFO)
+        return oldest;
+    if (now - oldest->arrived > (int64_t)(q->count + 1) * interval)
+        return oldest;
+    computing = q->of[CLASS_COMPUTING].top;
+    sprinter = q->of[CLASS_SPRINTER].top;
+    if (!sprinter)
+        return computing;
+    most = average_now(l, now);
+    if (!computing || computing->served > most)
+        most = computing ? computing->served : INT64_MAX;
+    oldest = q->of[CLASS_SPRINTER].oldest;
+    if (now - oldest->arrived > interval / 2 && oldest->served <= most)
+        return oldest;
+    return sprinter->served <= most ? sprinter : computing;
 }
 
 struct node *policy_next(struct lock *l, int64_t now)
