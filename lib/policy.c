@@ -4,10 +4,8 @@
  * *floor*, the least served time among the owner and the waiters, which only ever grows. Whoever
  * begins to wait is brought within [floor - two intervals, floor + one interval]: a thread that
  * slept for long comes back with a bounded lead, one that held the lock through a long C call with
- * a bounded debt. A thread that waits for the first time starts at the far end, so that a thread
- * per request cannot starve the others. Threads that keep coming back with a lead could keep one
- * that computes waiting for as long as they please; therefore a waiter older than an interval for
- * each waiter goes first.
+ * a bounded debt. Threads that keep coming back with a lead could keep one that computes waiting
+ * for as long as they please; therefore a waiter older than an interval for each waiter goes first.
  *
  * A *sprinter* has used less than an interval since it last gave the lock up by itself: it calls
  * things that may block. It is let in as soon as it has had no more than the average (asking the
@@ -15,7 +13,9 @@
  * threads that compute keep their long slices. Sprinters that have had less than the average are
  * equals: otherwise one with a long lead, having slept, would keep the others waiting until it has
  * used it up. Since the average moves both ways while they wait, later ones may pass; one that has
- * waited for half an interval is next.
+ * waited for half an interval is next. A new thread, which may be there to answer a request, waits
+ * among them for its first turn; it starts with a debt of an interval, so that a thread per request
+ * does not starve the others.
  *
  * Another thread asks before the end of a slice only when nobody else would get the lock, and it
  * is behind the owner by more than a granularity; or by more than an interval and a granularity,
@@ -109,16 +109,16 @@ void policy_join(struct lock *l, struct node *n)
     int64_t floor = relaxed_load(&l->floor);
     int64_t average = relaxed_load(&l->average);
     int64_t served = relaxed_load(&n->served);
-    bool sprinter = n->since_call < interval;
+    bool sprinter = policy_sprints(l, n) || n->newcomer;
 
     if (relaxed_load(&n->charged))
         served += __atomic_exchange_n(&n->charged, 0, __ATOMIC_RELAXED);
     if (average < floor)
         average = floor;
-    if (sprinter)
+    if (n->newcomer)
+        served = average + interval;
+    else if (sprinter)
         served = clamp(served, average - 2 * interval, average + policy_granularity(l));
-    else if (n->newcomer)
-        served = floor + interval;
     else
         served = clamp(served, floor - 2 * interval, floor + interval);
     relaxed_store(&n->served, served);
@@ -132,8 +132,7 @@ int64_t policy_slice(const struct lock *l, const struct node *owner)
 {
     int64_t interval = lock_interval(l);
 
-    if (relaxed_load(&l->policy) == GIL_FAIR && interval > SPRINT_NS &&
-        relaxed_load(&owner->sprinter))
+    if (relaxed_load(&l->policy) == GIL_FAIR && interval > SPRINT_NS && policy_sprints(l, owner))
         return SPRINT_NS;
     return interval;
 }
@@ -161,14 +160,14 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
 {
     int64_t slice = relaxed_load(&l->slice_start);
     const struct node *owner = relaxed_load(&l->owner);
-    int64_t at;
+    int64_t sharers = relaxed_load(&l->sharers), at;
 
     if (relaxed_load(&l->policy) == GIL_FIFO || !owner || owner == n)
         return NEVER;
     if (!slice || slice > now)
         slice = now; /* the owner was alone, or has changed just now */
     if (n->sprinter) /* the average grows by the slice's time divided by those who share it */
-        at = slice + (n->served - relaxed_load(&l->average)) * relaxed_load(&l->sharers);
+        at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
     else
         at = ask_when_behind(l, n, owner, slice);
     if (at <= now)

@@ -266,7 +266,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
         if (ask || now >= ask_at) {
             ask_for_drop(l, n);
             /* A sprinter looks again soon: the request may have brought in somebody else. */
-            ask_at = now + (n->sprinter ? granularity : lock_interval(l));
+            ask_at = now + (policy_sprints(l, n) ? granularity : lock_interval(l));
             if (spin(l, n, state, NEVER, false))
                 continue;
         }
