@@ -44,7 +44,7 @@
  * Memory orders: the CAS that sets LOCKED is an acquire, and every write that clears it or grants
  * the lock is a release, so that one owner sees all that the one before it did. The pairs of 3
  * and 4 are seq_cst. Fields that an owner publishes for waiters (owner, slice_start, least,
- * average, floor, watch, a node's served) are hints to them, and relaxed. */
+ * average, floor, watch, absent, a node's served) are hints to them, and relaxed. */
 #define _GNU_SOURCE
 #include "lib/lock_impl.h"
 
@@ -307,6 +307,13 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     return true;
 }
 
+/* The caller gives up the lock by itself while others wait. */
+static void goes_away(struct lock *l, struct node *n, int64_t now)
+{
+    relaxed_store(&n->left, now);
+    relaxed_store(&l->absent, n);
+}
+
 /* T7. Frees the lock for h. False: somebody pushed, or h has given up; the caller owns the lock. */
 static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_t now)
 {
@@ -412,8 +419,10 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         if (asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS)) {
             if (grant(l, n, h, now))
                 return false;
-        } else if (free_for_heir(l, n, h, now)) {
-            return false;
+        } else {
+            goes_away(l, n, now);
+            if (free_for_heir(l, n, h, now))
+                return false;
         }
     }
 }
@@ -451,8 +460,10 @@ void lock_complete(struct lock *l, struct node *n)
 {
     int64_t start = relaxed_load(&l->slice_start);
     struct node *h = relaxed_load(&l->head);
+    int64_t now = clock_now_ns();
     uint32_t state;
 
+    goes_away(l, n, now);
     relaxed_store(&n->state, NODE_IDLE);
     STEP(T9, l, n);
     if (!word_cas(l, WORD_DEFERRED | (uintptr_t)n, WORD_HASQ)) { /* T9 */
@@ -461,7 +472,7 @@ void lock_complete(struct lock *l, struct node *n)
     }
     count_up(n->stats.deferred_ended);
     if (start)
-        __atomic_fetch_add(&n->charged, clock_now_ns() - start, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&n->charged, now - start, __ATOMIC_RELAXED);
     STEP(T15, l, h);
     state = set_role(h, NODE_HEIR);
     if (is_waiting(state)) {

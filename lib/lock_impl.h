@@ -61,6 +61,8 @@ struct node {
     int64_t since_call;   /* GIL time used since it last released the lock unasked */
     int64_t charged;      /* GIL time that others found it had used; added to served on joining */
     int64_t arrived;      /* when it began to wait */
+    int64_t left;         /* when it last gave the lock up while others waited, or 0: it is back */
+    int64_t absence;      /* how long it is typically away then */
     int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */
     struct lock *lock;    /* which lock it is for; NULL: none */
     struct node *sibling; /* the thread's next node */
@@ -76,7 +78,9 @@ struct lock {
     struct node *head;  /* the responsible waiter that an owner has named; NULL: the next to push */
     uint32_t drop;      /* somebody asked the owner to drop the lock */
     struct node *asker; /* who asked last */
-    uint32_t watch;     /* releases are being deferred: a head looks every WATCH_NS */
+    struct node *absent; /* who gave it up last of its own accord, while others waited */
+    int64_t made_room;   /* `left` of the absent thread that the head last made room for */
+    uint32_t watch;      /* releases are being deferred: a head looks every WATCH_NS */
     int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
     int64_t slice_end;   /* how long it may keep the lock when others want it */
     int64_t least;       /* when the slice began: served time of the least served waiter; 0: none */
@@ -118,9 +122,12 @@ _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the 
 /* How long an heir may be passed over before it is granted the lock. */
 #define HEIR_NS 200000
 
-/* How long a computing thread that took the lock from one that deferred may stay where it is: see
- * crowds() in wait.c. */
-#define CROWD_NS 150000
+/* How long after it was due a thread that gave up the lock counts as held up: see makes_room() in
+ * wait.c. */
+#define LATE_NS 100000
+
+/* What interrupting a slice costs whoever asks for it: about what a switch takes. */
+#define INTERRUPTION_NS 3000
 
 /* How far behind the owner a thread that does not sprint must be to ask at once. */
 #define GRANULARITY_NS 500000

@@ -120,7 +120,7 @@ struct node *node_find(struct lock *l)
         memset(&n->stats, 0, sizeof n->stats);
         n->stats.tid = n->tid;
         n->stats.threads = 1;
-        n->served = n->charged = n->heir_since = 0;
+        n->served = n->charged = n->heir_since = n->left = n->absence = 0;
         n->newcomer = true;
         n->queued = n->dropped = n->sprinter = false;
         n->since_call = NEVER / 2; /* it has to make a call first */
