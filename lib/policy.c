@@ -14,8 +14,8 @@
  * equals: otherwise one with a long lead, having slept, would keep the others waiting until it has
  * used it up. Since the average moves both ways while they wait, later ones may pass; one that has
  * waited for half an interval is next. A new thread, which may be there to answer a request, waits
- * among them for its first turn; it starts with a debt of an interval, so that a thread per request
- * does not starve the others.
+ * among them for its first turn, but does not ask for it; it starts with a debt of a quarter of an
+ * interval, so that a thread per request does not starve the others.
  *
  * Another thread asks before the end of a slice only when nobody else would get the lock, and it
  * is behind the owner by more than a granularity; or by more than an interval and a granularity,
@@ -116,7 +116,7 @@ void policy_join(struct lock *l, struct node *n)
     if (average < floor)
         average = floor;
     if (n->newcomer)
-        served = average + interval;
+        served = average + interval / 4;
     else if (sprinter)
         served = clamp(served, average - 2 * interval, average + policy_granularity(l));
     else
@@ -166,6 +166,8 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
         return NEVER;
     if (!slice || slice > now)
         slice = now; /* the owner was alone, or has changed just now */
+    if (n->sprinter && !policy_sprints(l, n))
+        return NEVER; /* a new thread */
     if (n->sprinter) /* the average grows by the slice's time divided by those who share it */
         at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
     else
