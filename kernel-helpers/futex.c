@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "kernel-helpers/cannot.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -26,6 +29,9 @@ void futex_wake(uint32_t *word)
 {
     int saved = errno;
 
-    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+    /* A wait that fails is as good as a spurious wake-up, but a sleeper whose wake is lost may sleep
+     * for ever. Only a kernel without futexes, or a filter that forbids them, refuses this. */
+    if (syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0) < 0)
+        cannot("wake a thread", strerror(errno));
     errno = saved;
 }

@@ -13,7 +13,7 @@
  * FUTEX_FOREVER). */
 void futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
 
-/* Wakes one sleeper on word, if there is one. */
+/* Wakes one sleeper on word, if there is one. A kernel that refuses ends the process. */
 void futex_wake(uint32_t *word);
 
 #endif

@@ -4,14 +4,14 @@
  * unmapped), so that a late wake-up or a late look at a node that has changed hands does no harm. A
  * node belongs to one thread and one lock at a time. Getting a node takes no lock and allocates
  * with mmap only. */
+#include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel-helpers/cannot.h"
 #include "lib/lock_impl.h"
 
 enum { CHUNK_NODES = 256, CHUNKS_MAX = 16384 };
@@ -22,6 +22,7 @@ static struct node *chunks[CHUNKS_MAX];
 static uint32_t nodes_made;
 static uint64_t free_list; /* index + 1 of the first free node; a change count above, against ABA */
 static pthread_key_t exit_key;
+static int start_error; /* why node_start failed; reported when the first node is wanted */
 
 static struct node *node_at(uint32_t index)
 {
@@ -31,8 +32,7 @@ static struct node *node_at(uint32_t index)
 
 static _Noreturn void out_of_nodes(const char *why)
 {
-    dprintf(STDERR_FILENO, "libgil: cannot make a lock node for another thread: %s\n", why);
-    abort();
+    cannot("make a lock node for another thread", why);
 }
 
 /* Makes sure that the chunk exists; two threads may try, and one of them wins. */
@@ -47,7 +47,7 @@ static void chunk_map(uint32_t chunk)
         return;
     fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (fresh == MAP_FAILED)
-        out_of_nodes("no memory");
+        out_of_nodes(strerror(errno));
     for (uint32_t i = 0; i < CHUNK_NODES; i++)
         fresh[i].index = chunk * CHUNK_NODES + i;
     if (!__atomic_compare_exchange_n(&chunks[chunk], &none, fresh, false, __ATOMIC_ACQ_REL,
@@ -94,6 +94,15 @@ static struct node *node_make(void)
     return node_at(index);
 }
 
+/* The calling thread has its first node: it gives its nodes back when it ends. */
+static void call_at_exit(void)
+{
+    int error = start_error ? start_error : pthread_setspecific(exit_key, &thread_nodes);
+
+    if (error)
+        out_of_nodes(strerror(error));
+}
+
 struct node *node_find(struct lock *l)
 {
     struct node **link = &thread_nodes, *n, **spare = NULL;
@@ -114,7 +123,7 @@ struct node *node_find(struct lock *l)
         n = node_make();
         n->tid = (int32_t)syscall(SYS_gettid);
         if (!thread_nodes)
-            pthread_setspecific(exit_key, &thread_nodes);
+            call_at_exit();
     }
     if (n->lock != l) {
         memset(&n->stats, 0, sizeof n->stats);
@@ -215,6 +224,7 @@ void node_after_fork(void)
 /* Before the first lock is used: later keys might need an allocation to be set. */
 __attribute__((constructor)) static void node_start(void)
 {
-    pthread_key_create(&exit_key, thread_exit);
-    pthread_atfork(NULL, NULL, lock_after_fork);
+    start_error = pthread_key_create(&exit_key, thread_exit);
+    if (!start_error)
+        start_error = pthread_atfork(NULL, NULL, lock_after_fork);
 }
