@@ -12,6 +12,7 @@
 #   tests/unit/NAME.c           a libcheck program        $(BUILD)/tests/NAME
 #   tests/AREA/NAME.c, .cc      a program for the tests   $(BUILD)/tests/AREA/NAME
 #   tests/AREA/NAMEmodule.c     a Python extension        $(BUILD)/tests/AREA/NAME.so
+#   tests/AREA/NAMEpreload.c    to be preloaded           $(BUILD)/tests/AREA/NAME.so
 #   tests/AREA/NAME.test        a script that tests/run runs
 #
 # tools/bench/NAME.c is a program of the benchmarks, $(BUILD)/bench/NAME, and NAMEmodule.c a Python
@@ -60,9 +61,10 @@ DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 TEST_SRC    := $(filter-out tests/unit/% tests/model/%,$(wildcard tests/*/*.c tests/*/*.cc))
 TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
-TEST_PROG   := $(basename $(filter-out %module.c %/alwaysdeferred.c,$(TEST_SRC)))
+TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
+TEST_PROG   := $(basename $(filter-out %module.c %preload.c %/alwaysdeferred.c,$(TEST_SRC)))
 TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD)/%) \
-               $(TEST_MODULE:%module.c=$(BUILD)/%.so) \
+               $(TEST_MODULE:%module.c=$(BUILD)/%.so) $(TEST_PRELOAD:%preload.c=$(BUILD)/%.so) \
                $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC)))
 
 all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/gil $(DROPIN)
@@ -122,6 +124,10 @@ $(BUILD)/tests/%.so: tests/%module.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -fvisibility=default -I$(PYTHON_INCLUDE) -shared -o $@ $< \
 	    $(LDFLAGS) $(TEST_LIBS) -pthread
+
+$(BUILD)/tests/%.so: tests/%preload.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -fvisibility=default -shared -o $@ $< $(LDFLAGS) -ldl
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libgil.a
 	@mkdir -p $(@D)
