@@ -1,5 +1,7 @@
 /* The futex system call, for words that are private to the process.
  *
+ * A kernel that refuses either ends the process.
+ *
  * Neither function touches errno, and neither is a cancellation point. Every caller tolerates
  * spurious wake-ups: a late wake may hit a word that has been put to another use. */
 #ifndef KERNEL_HELPERS_FUTEX_H
@@ -13,7 +15,7 @@
  * FUTEX_FOREVER). */
 void futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
 
-/* Wakes one sleeper on word, if there is one. A kernel that refuses ends the process. */
+/* Wakes one sleeper on word, if there is one. */
 void futex_wake(uint32_t *word);
 
 #endif

@@ -158,11 +158,13 @@ static bool does(const char *word)
 
 #define CALLER __builtin_return_address(0)
 
-/* A call that anybody makes, and one that counts only when the library makes it. */
+/* A call that anybody makes, and counted apart, with own_ before its name, when the library makes it
+ * for itself; and one that counts only when the library makes it. */
+#define HIT(name) hit(is_library(CALLER) ? "own_" #name : #name)
 #define FAILS(type, name, parameters, arguments)                                                   \
     type name parameters                                                                           \
     {                                                                                              \
-        return hit(#name) ? (type)-1 : REAL(name) arguments;                                       \
+        return HIT(name) ? (type)-1 : REAL(name) arguments;                                        \
     }
 #define FAILS_IN_LIBRARY(type, name, failure, parameters, arguments)                               \
     type name parameters                                                                           \
@@ -294,7 +296,7 @@ int open(const char *path, int flags, ...)
     va_start(list, flags);
     mode = va_arg(list, mode_t);
     va_end(list);
-    return hit("open") ? -1 : REAL(open)(path, flags, mode);
+    return HIT(open) ? -1 : REAL(open)(path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...)
@@ -305,7 +307,7 @@ int open64(const char *path, int flags, ...)
     va_start(list, flags);
     mode = va_arg(list, mode_t);
     va_end(list);
-    return hit("open") ? -1 : REAL(open64)(path, flags, mode);
+    return HIT(open) ? -1 : REAL(open64)(path, flags, mode);
 }
 
 FILE *fopen64(const char *path, const char *mode)
@@ -359,7 +361,7 @@ int fcntl64(int fd, int command, ...)
     va_start(list, command);
     argument = va_arg(list, void *);
     va_end(list);
-    return hit("fcntl64") ? -1 : REAL(fcntl64)(fd, command, argument);
+    return HIT(fcntl64) ? -1 : REAL(fcntl64)(fd, command, argument);
 }
 
 /* Returns the errno. */
