@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -94,6 +93,22 @@ static struct node *node_make(void)
     return node_at(index);
 }
 
+/* Others may be reading counters, and what a waiter publishes, when the node changes hands. */
+static void clear_stats(struct gil_thread_stats *s)
+{
+    for (uint64_t *counter = &s->acquires; counter <= &s->wait_max_ns; counter++)
+        relaxed_store(counter, 0);
+    relaxed_store(&s->tid, 0);
+    relaxed_store(&s->threads, 0);
+}
+
+static void start_stats(struct node *n)
+{
+    clear_stats(&n->stats);
+    relaxed_store(&n->stats.tid, n->tid);
+    relaxed_store(&n->stats.threads, 1);
+}
+
 struct node *node_find(struct lock *l)
 {
     struct node **link = &thread_nodes, *n, **spare = NULL;
@@ -117,12 +132,13 @@ struct node *node_find(struct lock *l)
             pthread_setspecific(exit_key, &thread_nodes);
     }
     if (n->lock != l) {
-        memset(&n->stats, 0, sizeof n->stats);
-        n->stats.tid = n->tid;
-        n->stats.threads = 1;
-        n->served = n->charged = n->heir_since = 0;
+        start_stats(n);
+        relaxed_store(&n->served, 0);
+        relaxed_store(&n->charged, 0);
+        relaxed_store(&n->sprinter, false);
+        n->heir_since = 0;
         n->newcomer = true;
-        n->queued = n->dropped = n->sprinter = false;
+        n->queued = n->dropped = false;
         n->since_call = NEVER / 2; /* it has to make a call first */
         relaxed_store(&n->cpu, -1);
         relaxed_store(&n->state, NODE_IDLE);
@@ -167,7 +183,7 @@ static void thread_exit(void *arg)
             if (relaxed_load(&n->state) == NODE_DEFERRING)
                 lock_complete(l, n);
             fold_stats(l, &n->stats);
-            memset(&n->stats, 0, sizeof n->stats);
+            clear_stats(&n->stats);
         }
         STEP(T26, l, n);
         if (!__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
@@ -206,9 +222,7 @@ void node_after_fork(void)
     node_each(forget_unless_mine, NULL);
     for (struct node *n = thread_nodes; n; n = n->sibling) {
         n->tid = (int32_t)syscall(SYS_gettid);
-        memset(&n->stats, 0, sizeof n->stats);
-        n->stats.tid = n->tid;
-        n->stats.threads = 1;
+        start_stats(n);
     }
 }
 

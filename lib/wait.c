@@ -65,14 +65,14 @@ static bool spin(struct lock *l, struct node *n, uint32_t state, int64_t until, 
 /* Asks the owner to drop the lock. */
 static void ask_for_drop(struct lock *l, struct node *n)
 {
-    gil_drop_request_fn *fn = l->on_drop;
+    gil_drop_request_fn *fn = relaxed_load(&l->on_drop);
 
     count_up(n->stats.requests);
     relaxed_store(&l->asker, n);
     STEP(T18, l, n);
     __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
     if (fn)
-        fn((gil_lock *)l, l->on_drop_arg);
+        fn((gil_lock *)l, relaxed_load(&l->on_drop_arg));
 }
 
 /* Gives up waiting. False: the lock was granted first. Afterwards somebody else is responsible, if
