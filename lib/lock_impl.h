@@ -174,7 +174,7 @@ struct node *node_find(struct lock *l);
 static inline struct node *node_of(struct lock *l)
 {
     struct node *n = thread_nodes;
-    return likely(n && n->lock == l) ? n : node_find(l);
+    return likely(n && relaxed_load(&n->lock) == l) ? n : node_find(l);
 }
 
 /* Puts a node that is not linked anywhere back into the pool. */
@@ -182,6 +182,9 @@ void node_recycle(struct node *n);
 
 /* Calls fn for every node that was ever made, whoever has it now. */
 void node_each(void (*fn)(struct node *n, void *arg), void *arg);
+
+/* Waits until the threads that are ending have written what they write to their locks. */
+void node_await_exits(void);
 
 /* In a forked child: keeps the calling thread's nodes, and returns all others to the pool. */
 void node_after_fork(void);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel-helpers/clock.h"
 #include "lib/lock_impl.h"
 
 enum { CHUNK_NODES = 256, CHUNKS_MAX = 16384 };
@@ -21,6 +22,7 @@ static struct node *chunks[CHUNKS_MAX];
 static uint32_t nodes_made;
 static uint64_t free_list; /* index + 1 of the first free node; a change count above, against ABA */
 static pthread_key_t exit_key;
+static uint32_t exiting; /* threads that are in thread_exit */
 
 static struct node *node_at(uint32_t index)
 {
@@ -114,9 +116,11 @@ struct node *node_find(struct lock *l)
     struct node **link = &thread_nodes, *n, **spare = NULL;
 
     for (; (n = *link); link = &n->sibling) {
-        if (n->lock == l)
+        const struct lock *of = relaxed_load(&n->lock);
+
+        if (of == l)
             break;
-        if (!n->lock) /* its lock was destroyed */
+        if (!of) /* its lock was destroyed */
             spare = link;
     }
     if (!n && spare) {
@@ -131,7 +135,7 @@ struct node *node_find(struct lock *l)
         if (!thread_nodes)
             pthread_setspecific(exit_key, &thread_nodes);
     }
-    if (n->lock != l) {
+    if (relaxed_load(&n->lock) != l) {
         start_stats(n);
         relaxed_store(&n->served, 0);
         relaxed_store(&n->charged, 0);
@@ -174,8 +178,9 @@ static void thread_exit(void *arg)
 
     (void)arg;
     thread_nodes = NULL;
+    __atomic_fetch_add(&exiting, 1, __ATOMIC_SEQ_CST); /* before it looks at its locks */
     for (; n; n = next) {
-        struct lock *l = n->lock;
+        struct lock *l = __atomic_load_n(&n->lock, __ATOMIC_SEQ_CST);
         uint32_t state = NODE_ABANDONED;
 
         next = n->sibling;
@@ -193,6 +198,16 @@ static void thread_exit(void *arg)
         /* A thread that ends while it owns the lock keeps its node: the lock stays taken, and a
          * message about it can still name the thread. */
     }
+    __atomic_fetch_sub(&exiting, 1, __ATOMIC_SEQ_CST);
+}
+
+void node_await_exits(void)
+{
+    uint32_t some;
+
+    /* The wait is no more than a pause: nobody wakes it. */
+    while ((some = __atomic_load_n(&exiting, __ATOMIC_SEQ_CST)))
+        futex_wait(&exiting, some, clock_now_ns() + 100000);
 }
 
 void node_each(void (*fn)(struct node *n, void *arg), void *arg)
@@ -219,6 +234,7 @@ static void forget_unless_mine(struct node *n, void *arg)
 void node_after_fork(void)
 {
     free_list = 0;
+    exiting = 0;
     node_each(forget_unless_mine, NULL);
     for (struct node *n = thread_nodes; n; n = n->sibling) {
         n->tid = (int32_t)syscall(SYS_gettid);
