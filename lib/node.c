@@ -4,6 +4,7 @@
  * unmapped), so that a late wake-up or a late look at a node that has changed hands does no harm. A
  * node belongs to one thread and one lock at a time. Getting a node takes no lock and allocates
  * with mmap only. */
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,12 +172,34 @@ static void fold_stats(struct lock *l, const struct gil_thread_stats *s)
     __atomic_fetch_add(&l->ended.threads, 1, __ATOMIC_RELAXED);
 }
 
+/* Does the calling thread own a lock? */
+static bool owns_any(void)
+{
+    for (const struct node *n = thread_nodes; n; n = n->sibling)
+        if (relaxed_load(&n->state) == NODE_HELD)
+            return true;
+    return false;
+}
+
+/* Nobody could ever take the lock again. A host that gives locks up to ending threads says so. */
+static void ends_as_owner(const struct lock *l)
+{
+    if (!relaxed_load(&l->owner_may_end))
+        misuse("the end of a thread", l, "it owns the lock");
+}
+
 /* The thread ends: a node that is still linked in a queue stays there, for the owner to reap. */
 static void thread_exit(void *arg)
 {
+    static _Thread_local int rounds;
     struct node *n = thread_nodes, *next;
 
     (void)arg;
+    /* Another key's destructor may still release what the thread owns: it comes back last. */
+    if (owns_any() && ++rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        pthread_setspecific(exit_key, &thread_nodes);
+        return;
+    }
     thread_nodes = NULL;
     __atomic_fetch_add(&exiting, 1, __ATOMIC_SEQ_CST); /* before it looks at its locks */
     for (; n; n = next) {
@@ -191,12 +214,13 @@ static void thread_exit(void *arg)
             clear_stats(&n->stats);
         }
         STEP(T26, l, n);
-        if (!__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE) &&
-            state == NODE_IDLE)
+        if (__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            continue;
+        if (state == NODE_IDLE)
             node_recycle(n);
-        /* A thread that ends while it owns the lock keeps its node: the lock stays taken, and a
-         * message about it can still name the thread. */
+        else if (state == NODE_HELD)
+            ends_as_owner(l); /* otherwise it keeps its node, and the lock stays taken */
     }
     __atomic_fetch_sub(&exiting, 1, __ATOMIC_SEQ_CST);
 }
