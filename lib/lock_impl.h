@@ -12,6 +12,7 @@
 
 #include "kernel-helpers/futex.h"
 #include "lib/runqueue.h"
+#include "lib/tunables.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -100,30 +101,6 @@ struct lock {
 _Static_assert(sizeof(struct lock) <= sizeof(gil_lock), "gil_lock is large enough");
 _Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned enough");
 _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
-
-/* ---- Tunables, ns. ---- */
-
-/* A spinner's longest stay: half of what waking an idle CPU costs. */
-#define SPIN_NS 20000
-
-/* How often the head looks for deferrals, and how soon it looks again at one that it has seen:
- * timers add 50 to 100 µs. Together they bound how long a deferral that nobody completes keeps the
- * head waiting. */
-#define WATCH_NS      250000
-#define LOOK_AGAIN_NS 30000
-
-/* Slices without a deferral until heads stop watching; otherwise each slice of a thread that
- * defers would begin by waking the head. */
-#define WATCH_SLICES 8
-
-/* How long an heir may be passed over before it is granted the lock. */
-#define HEIR_NS 200000
-
-/* How far behind the owner a thread that does not sprint must be to ask at once. */
-#define GRANULARITY_NS 500000
-
-/* A sprinter's slice: short, since it gets the lock ahead of others. */
-#define SPRINT_NS 150000
 
 static inline struct lock *lock_of(gil_lock *lock)
 {

@@ -15,7 +15,7 @@
 #include "kernel-helpers/clock.h"
 #include "lib/lock_impl.h"
 
-enum { CHUNK_NODES = 256, CHUNKS_MAX = 16384 };
+enum { CHUNKS_MAX = 16384 };
 
 _Thread_local struct node *thread_nodes;
 

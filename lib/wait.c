@@ -10,14 +10,6 @@
 #include "kernel-helpers/cpus.h"
 #include "lib/lock_impl.h"
 
-/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
- * so that it spins for the last few microseconds instead of being late. */
-#define EARLY_NS 50000
-
-/* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner
- * that only passes through is gone by then. */
-#define GLANCES 24
-
 static uint32_t spinners_max;
 
 __attribute__((constructor)) static void wait_start(void)
