@@ -5,6 +5,7 @@
 #   make check          all tests           make check-python   CPython's own tests, both ways
 #   make demo           stock CPython beside CPython on libgil, under a real load
 #   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
+#   make tsan, make asan, make ubsan        the lock's tests under a sanitizer, in builds of their own
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
 # into the command, tools/python/ into the CPython drop-in. Tests:
@@ -75,7 +76,9 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test-programs check check-python bench-programs demo bench install uninstall clean
+SANITISERS := tsan asan ubsan
+.PHONY: $(SANITISERS) $(SANITISERS:%=%-programs)
+.PHONY: all deps test-programs lock-programs check check-python bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
 
@@ -151,8 +154,23 @@ test-programs: all bench-programs $(TEST_BIN)
 # What `deps` installs is looked for when the makefile is read, so a second make does the work.
 check:
 	@tools/deps.sh build check
-	@$(MAKE) --no-print-directory test-programs
+	@$(MAKE) --no-print-directory test-programs $(SANITISERS:%=%-programs)
 	@tests/run
+
+# $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
+lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress
+
+tsan-programs: FLAGS = -O1 -fsanitize=thread
+asan-programs: FLAGS = -O1 -fsanitize=address
+ubsan-programs: FLAGS = -O1 -fsanitize=undefined -fno-sanitize-recover=undefined
+$(SANITISERS:%=%-programs): %-programs:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$* \
+	    CFLAGS="-g -fno-omit-frame-pointer $(FLAGS)" lock-programs
+
+$(SANITISERS):
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory $@-programs
+	@tests/sanitise/run $@
 
 check-python:
 	@tools/deps.sh build check

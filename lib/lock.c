@@ -86,13 +86,13 @@ static void drain(struct lock *l)
  * changed. If that says SLEEPING, the caller has to wake the waiter, and nobody else will. */
 static uint32_t set_role(struct node *n, uint32_t role)
 {
-    uint32_t state = relaxed_load(&n->state);
+    uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE); /* of ORPHAN, to recycle it */
 
     do {
         if (!is_waiting(state))
             return state;
     } while (!__atomic_compare_exchange_n(&n->state, &state, role, false, __ATOMIC_SEQ_CST,
-                                          __ATOMIC_RELAXED));
+                                          __ATOMIC_ACQUIRE));
     return state;
 }
 

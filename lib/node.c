@@ -5,6 +5,7 @@
  * node belongs to one thread and one lock at a time. Getting a node takes no lock and allocates
  * with mmap only. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,9 +13,10 @@
 #include <unistd.h>
 
 #include "kernel-helpers/cannot.h"
+#include "kernel-helpers/clock.h"
 #include "lib/lock_impl.h"
 
-enum { CHUNK_NODES = 256, CHUNKS_MAX = 16384 };
+enum { CHUNKS_MAX = 16384 };
 
 _Thread_local struct node *thread_nodes;
 
@@ -23,6 +25,7 @@ static uint32_t nodes_made;
 static uint64_t free_list; /* index + 1 of the first free node; a change count above, against ABA */
 static pthread_key_t exit_key;
 static int start_error; /* why node_start failed; reported when the first node is wanted */
+static uint32_t exiting; /* threads that are in thread_exit */
 
 static struct node *node_at(uint32_t index)
 {
@@ -103,14 +106,32 @@ static void call_at_exit(void)
         out_of_nodes(strerror(error));
 }
 
+/* Others may be reading counters, and what a waiter publishes, when the node changes hands. */
+static void clear_stats(struct gil_thread_stats *s)
+{
+    for (uint64_t *counter = &s->acquires; counter <= &s->wait_max_ns; counter++)
+        relaxed_store(counter, 0);
+    relaxed_store(&s->tid, 0);
+    relaxed_store(&s->threads, 0);
+}
+
+static void start_stats(struct node *n)
+{
+    clear_stats(&n->stats);
+    relaxed_store(&n->stats.tid, n->tid);
+    relaxed_store(&n->stats.threads, 1);
+}
+
 struct node *node_find(struct lock *l)
 {
     struct node **link = &thread_nodes, *n, **spare = NULL;
 
     for (; (n = *link); link = &n->sibling) {
-        if (n->lock == l)
+        const struct lock *of = relaxed_load(&n->lock);
+
+        if (of == l)
             break;
-        if (!n->lock) /* its lock was destroyed */
+        if (!of) /* its lock was destroyed */
             spare = link;
     }
     if (!n && spare) {
@@ -125,13 +146,14 @@ struct node *node_find(struct lock *l)
         if (!thread_nodes)
             call_at_exit();
     }
-    if (n->lock != l) {
-        memset(&n->stats, 0, sizeof n->stats);
-        n->stats.tid = n->tid;
-        n->stats.threads = 1;
-        n->served = n->charged = n->heir_since = 0;
+    if (relaxed_load(&n->lock) != l) {
+        start_stats(n);
+        relaxed_store(&n->served, 0);
+        relaxed_store(&n->charged, 0);
+        relaxed_store(&n->sprinter, false);
+        n->heir_since = 0;
         n->newcomer = true;
-        n->queued = n->dropped = n->sprinter = false;
+        n->queued = n->dropped = false;
         n->since_call = NEVER / 2; /* it has to make a call first */
         relaxed_store(&n->cpu, -1);
         relaxed_store(&n->state, NODE_IDLE);
@@ -160,15 +182,38 @@ static void fold_stats(struct lock *l, const struct gil_thread_stats *s)
     __atomic_fetch_add(&l->ended.threads, 1, __ATOMIC_RELAXED);
 }
 
+/* Does the calling thread own a lock? */
+static bool owns_any(void)
+{
+    for (const struct node *n = thread_nodes; n; n = n->sibling)
+        if (relaxed_load(&n->state) == NODE_HELD)
+            return true;
+    return false;
+}
+
+/* Nobody could ever take the lock again. A host that gives locks up to ending threads says so. */
+static void ends_as_owner(const struct lock *l)
+{
+    if (!relaxed_load(&l->owner_may_end))
+        misuse("the end of a thread", l, "it owns the lock");
+}
+
 /* The thread ends: a node that is still linked in a queue stays there, for the owner to reap. */
 static void thread_exit(void *arg)
 {
+    static _Thread_local int rounds;
     struct node *n = thread_nodes, *next;
 
     (void)arg;
+    /* Another key's destructor may still release what the thread owns: it comes back last. */
+    if (owns_any() && ++rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        pthread_setspecific(exit_key, &thread_nodes);
+        return;
+    }
     thread_nodes = NULL;
+    __atomic_fetch_add(&exiting, 1, __ATOMIC_SEQ_CST); /* before it looks at its locks */
     for (; n; n = next) {
-        struct lock *l = n->lock;
+        struct lock *l = __atomic_load_n(&n->lock, __ATOMIC_SEQ_CST);
         uint32_t state = NODE_ABANDONED;
 
         next = n->sibling;
@@ -176,16 +221,27 @@ static void thread_exit(void *arg)
             if (relaxed_load(&n->state) == NODE_DEFERRING)
                 lock_complete(l, n);
             fold_stats(l, &n->stats);
-            memset(&n->stats, 0, sizeof n->stats);
+            clear_stats(&n->stats);
         }
         STEP(T26, l, n);
-        if (!__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE) &&
-            state == NODE_IDLE)
+        if (__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            continue;
+        if (state == NODE_IDLE)
             node_recycle(n);
-        /* A thread that ends while it owns the lock keeps its node: the lock stays taken, and a
-         * message about it can still name the thread. */
+        else if (state == NODE_HELD)
+            ends_as_owner(l); /* otherwise it keeps its node, and the lock stays taken */
     }
+    __atomic_fetch_sub(&exiting, 1, __ATOMIC_SEQ_CST);
+}
+
+void node_await_exits(void)
+{
+    uint32_t some;
+
+    /* The wait is no more than a pause: nobody wakes it. */
+    while ((some = __atomic_load_n(&exiting, __ATOMIC_SEQ_CST)))
+        futex_wait(&exiting, some, clock_now_ns() + 100000);
 }
 
 void node_each(void (*fn)(struct node *n, void *arg), void *arg)
@@ -212,12 +268,11 @@ static void forget_unless_mine(struct node *n, void *arg)
 void node_after_fork(void)
 {
     free_list = 0;
+    exiting = 0;
     node_each(forget_unless_mine, NULL);
     for (struct node *n = thread_nodes; n; n = n->sibling) {
         n->tid = (int32_t)syscall(SYS_gettid);
-        memset(&n->stats, 0, sizeof n->stats);
-        n->stats.tid = n->tid;
-        n->stats.threads = 1;
+        start_stats(n);
     }
 }
 

@@ -48,7 +48,7 @@ static struct node *choose(struct lock *l, int64_t now)
     struct runqueue *q = &l->queue;
     struct node *owner = l->owner, *computing, *sprinter;
 
-    if (!q->count || l->policy == GIL_FIFO)
+    if (!q->count || relaxed_load(&l->policy) == GIL_FIFO)
         return q->oldest;
     if (now - q->oldest->arrived > (int64_t)(q->count + 1) * lock_interval(l))
         return q->oldest;

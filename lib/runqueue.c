@@ -6,9 +6,6 @@
 
 #include "lib/lock_impl.h"
 
-/* Heap insertions a step: a step is one release, and this many take about a microsecond. */
-enum { SETTLE_MAX = 32 };
-
 static uint32_t rank(const struct node *n)
 {
     return n ? n->q.rank : 0;

@@ -10,14 +10,6 @@
 #include "kernel-helpers/cpus.h"
 #include "lib/lock_impl.h"
 
-/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
- * so that it spins for the last few microseconds instead of being late. */
-#define EARLY_NS 50000
-
-/* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner
- * that only passes through is gone by then. */
-#define GLANCES 24
-
 static uint32_t spinners_max;
 
 __attribute__((constructor)) static void wait_start(void)
@@ -65,14 +57,14 @@ static bool spin(struct lock *l, struct node *n, uint32_t state, int64_t until, 
 /* Asks the owner to drop the lock. */
 static void ask_for_drop(struct lock *l, struct node *n)
 {
-    gil_drop_request_fn *fn = l->on_drop;
+    gil_drop_request_fn *fn = relaxed_load(&l->on_drop);
 
     count_up(n->stats.requests);
     relaxed_store(&l->asker, n);
     STEP(T18, l, n);
     __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
     if (fn)
-        fn((gil_lock *)l, l->on_drop_arg);
+        fn((gil_lock *)l, relaxed_load(&l->on_drop_arg));
 }
 
 /* Gives up waiting. False: the lock was granted first. Afterwards somebody else is responsible, if
