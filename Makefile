@@ -5,6 +5,8 @@
 #   make check          all tests           make check-python   CPython's own tests, both ways
 #   make demo           stock CPython beside CPython on libgil, under a real load
 #   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
+#   make fault          every call fails at every occurrence: an hour
+#   make coverage       what the tests of the lock cover, in a build of its own
 #   make tsan, make asan, make ubsan        the lock's tests under a sanitizer, in builds of their own
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
@@ -59,7 +61,7 @@ LIB_OBJ  := $(call obj,$(LIB_SRC))
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 
-TEST_SRC    := $(filter-out tests/unit/% tests/model/%,$(wildcard tests/*/*.c tests/*/*.cc))
+TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(wildcard tests/*/*.c tests/*/*.cc))
 TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
 TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
@@ -78,7 +80,7 @@ endif
 .SECONDARY:
 SANITISERS := tsan asan ubsan
 .PHONY: $(SANITISERS) $(SANITISERS:%=%-programs)
-.PHONY: all deps test-programs lock-programs check check-python bench-programs demo bench install uninstall clean
+.PHONY: all deps test-programs lock-programs fault-programs check fault coverage check-python bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
 
@@ -158,6 +160,7 @@ check:
 	@tests/run
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
+fault-programs: $(BUILD)/tests/fault/scenario $(BUILD)/tests/fault/fault.so
 lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress
 
 tsan-programs: FLAGS = -O1 -fsanitize=thread
@@ -171,6 +174,26 @@ $(SANITISERS):
 	@tools/deps.sh build check
 	@$(MAKE) --no-print-directory $@-programs
 	@tests/sanitise/run $@
+
+# $(BUILD)/coverage is a build of its own. Its programs write down what they cover even when they
+# abort, as some do on purpose.
+COVERAGE  := $(BUILD)/coverage
+FLUSH     := $(COVERAGE)/obj/tests/coverage/flush.o
+
+coverage:
+	@tools/deps.sh build check coverage
+	@rm -rf $(COVERAGE)
+	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CC=gcc CFLAGS="-O1 -g" $(FLUSH)
+	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CC=gcc LDFLAGS="--coverage $(FLUSH)" \
+	    CFLAGS="-O0 -g --coverage -fprofile-update=atomic" lock-programs fault-programs \
+	    $(COVERAGE)/tests/stress/crash
+	@BUILD=$(COVERAGE) tests/coverage/measure
+
+fault:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs
+	@FULL=1 tests/fault/lock.test
+	@FULL=1 tests/fault/python.test
 
 check-python:
 	@tools/deps.sh build check
