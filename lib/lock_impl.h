@@ -138,7 +138,7 @@ static inline struct node *word_node(uintptr_t word)
 void lock_step(const char *tag, const struct lock *l, const struct node *n);
 #define STEP(tag, l, n) lock_step(#tag, l, n)
 #else
-#define STEP(tag, l, n) ((void)(l), (void)(n))
+#define STEP(tag, l, n) ((void)(l))
 #endif
 
 /* ---- node.c ---- */

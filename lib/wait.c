@@ -156,8 +156,9 @@ static void sleep_until(struct lock *l, struct node *n, uint32_t state, int64_t 
     __atomic_fetch_and(&n->state, ~(uint32_t)NODE_SLEEPING, __ATOMIC_ACQUIRE);
 }
 
-/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any.
- * False: its state has changed, and it has to look at the word again before it sleeps. */
+/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any; an
+ * heir does not sleep as heir. False: its state has changed, and it has to look at the word again
+ * before it sleeps (lock.c, invariant 4). */
 static bool settle_role(struct lock *l, struct node *n, uint32_t state)
 {
     bool watch = relaxed_load(&l->watch);
@@ -165,7 +166,7 @@ static bool settle_role(struct lock *l, struct node *n, uint32_t state)
 
     if (watch && state != NODE_WAITING)
         to = NODE_WATCH;
-    else if (!watch && state == NODE_WATCH)
+    else if (!watch && (state == NODE_WATCH || state == NODE_HEIR))
         to = NODE_HEAD;
     if (to == state)
         return true;
@@ -185,7 +186,8 @@ struct sight {
  * soon. */
 static bool take_if_free(struct lock *l, struct node *n, struct sight *last, bool *look_again)
 {
-    struct sight now = {.word = relaxed_load(&l->word)};
+    /* seq_cst: it follows a change of role (lock.c, invariant 4). */
+    struct sight now = {.word = __atomic_load_n(&l->word, __ATOMIC_SEQ_CST)};
 
     *look_again = false;
     if (now.word & WORD_LOCKED)
