@@ -7,6 +7,7 @@
 #   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
 #   make fault          every call fails at every occurrence: an hour
 #   make coverage       what the tests of the lock cover, in a build of its own
+#   make aarch64        the lock's unit tests, cross-compiled, on an emulator
 #   make tsan, make asan, make ubsan        the lock's tests under a sanitizer, in builds of their own
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
@@ -61,7 +62,8 @@ LIB_OBJ  := $(call obj,$(LIB_SRC))
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 
-TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(wildcard tests/*/*.c tests/*/*.cc))
+TEST_SRC    := $(wildcard tests/*/*.c tests/*/*.cc)
+TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(TEST_SRC))
 TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
 TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
@@ -80,7 +82,8 @@ endif
 .SECONDARY:
 SANITISERS := tsan asan ubsan
 .PHONY: $(SANITISERS) $(SANITISERS:%=%-programs)
-.PHONY: all deps test-programs lock-programs fault-programs check fault coverage check-python bench-programs demo bench install uninstall clean
+.PHONY: all deps test-programs lock-programs fault-programs check check-python fault coverage aarch64
+.PHONY: bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
 
@@ -93,7 +96,7 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables -I$(PYTHON_INCLUDE)
 
 $(BUILD)/libgil.a: $(LIB_OBJ)
-	$(call say,AR,$@) rm -f $@; ar rcs $@ $^
+	$(call say,AR,$@) rm -f $@; $(AR) rcs $@ $^
 
 $(BUILD)/libgil.so.$(SOVERSION): $(LIB_OBJ) lib/libgil.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,libgil.so.$(SOVERSION) \
@@ -113,6 +116,8 @@ $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/pyt
 
 # ---- Tests ----
 
+CHECK = $(shell pkg-config --cflags --libs check)
+
 # A program that needs more libraries: $(BUILD)/tests/AREA/NAME: TEST_LIBS = -lfoo
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
@@ -123,7 +128,13 @@ $(BUILD)/tests/python/%: CXXBASE += -I$(PYTHON_INCLUDE)
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -o $@ $< $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) \
-	    $(shell pkg-config --cflags --libs check) -pthread
+	    $(CHECK) -pthread
+
+# With a library of its own, which calls the test at each step of the protocol.
+$(BUILD)/tests/races: tests/unit/races.c $(LIB_SRC)
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) \
+	    $(CHECK) -pthread
 
 $(BUILD)/tests/%.so: tests/%module.c
 	@mkdir -p $(@D)
@@ -188,6 +199,18 @@ coverage:
 	    CFLAGS="-O0 -g --coverage -fprofile-update=atomic" lock-programs fault-programs \
 	    $(COVERAGE)/tests/stress/crash
 	@BUILD=$(COVERAGE) tests/coverage/measure
+
+# Debian's cross compiler and its libcheck for arm64; the programs run on an emulator.
+AARCH64       := $(BUILD)/aarch64
+AARCH64_CHECK := -I$(AARCH64)/root/usr/include -L$(AARCH64)/root/usr/lib/aarch64-linux-gnu \
+                 -lcheck_pic -lsubunit -lrt -lm
+
+aarch64:
+	@tools/deps.sh build aarch64
+	@tests/aarch64/libcheck $(AARCH64)/root
+	@$(MAKE) --no-print-directory BUILD=$(AARCH64) CC=aarch64-linux-gnu-gcc \
+	    AR=aarch64-linux-gnu-ar CHECK="$(AARCH64_CHECK)" lock-programs
+	@BUILD=$(AARCH64) tests/aarch64/run
 
 fault:
 	@tools/deps.sh build check

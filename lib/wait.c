@@ -8,6 +8,7 @@
 
 #include "kernel-helpers/clock.h"
 #include "kernel-helpers/cpus.h"
+#include "kernel-helpers/pause.h"
 #include "lib/lock_impl.h"
 
 static uint32_t spinners_max;
@@ -15,11 +16,6 @@ static uint32_t spinners_max;
 __attribute__((constructor)) static void wait_start(void)
 {
     spinners_max = (uint32_t)cpus_usable() - 1;
-}
-
-static inline void pause_cpu(void)
-{
-    __builtin_ia32_pause();
 }
 
 /* Does it make sense to spin: has the owner probably got another CPU? */

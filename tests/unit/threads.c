@@ -340,13 +340,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("threads");
-    TCase *tc = tcase_create("threads");
+    TCase *tc = tcase_create("threads"), *memory = tcase_create("memory");
 
     tcase_set_timeout(tc, 30);
-    tcase_add_test(tc, thousands_of_short_lives);
     tcase_add_test(tc, counters_list_the_living_and_the_dead);
     tcase_add_test(tc, ended_after_giving_up);
-    tcase_add_test(tc, nodes_of_the_dead_are_used_again);
     tcase_add_test(tc, giving_up_beside_a_computing_holder);
     tcase_add_test(tc, a_lock_destroyed_while_its_threads_end);
     tcase_add_test(tc, many_locks_held_at_once);
@@ -354,5 +352,11 @@ int main(void)
     tcase_add_test(tc, waiting_for_one_lock_while_holding_another);
     tcase_add_test(tc, linked_in_one_lock_and_waiting_for_another);
     suite_add_tcase(suite, tc);
+    /* They measure the process as a whole, an emulator included. */
+    tcase_set_timeout(memory, 30);
+    tcase_set_tags(memory, "native");
+    tcase_add_test(memory, thousands_of_short_lives);
+    tcase_add_test(memory, nodes_of_the_dead_are_used_again);
+    suite_add_tcase(suite, memory);
     return run_suite(suite);
 }
