@@ -316,9 +316,9 @@ int open64(const char *path, int flags, ...)
     return HIT(open) ? -1 : REAL(open64)(path, flags, mode);
 }
 
-FILE *fopen64(const char *path, const char *mode)
+FILE *fopen(const char *path, const char *mode)
 {
-    return is_library(CALLER) && hit("fopen") ? NULL : REAL(fopen64)(path, mode);
+    return is_library(CALLER) && hit("fopen") ? NULL : REAL(fopen)(path, mode);
 }
 
 /* ---- Calls that the drop-in stands in for: it makes them for the program. ---- */

@@ -77,6 +77,7 @@ class Program:
                 child, _ = self.run("%s:%s:1+" % (call, word), armed)
                 self.judge(child, error, "all occurrences of %s: " % call)
 
+        visit.__name__ = "%s_%s" % (call, what)
         visit.__doc__ = "%s: %s%s" % (call, what, ", or one line that says so" if error else "")
         return visit
 
@@ -84,5 +85,6 @@ class Program:
         if not child.late and child.status == 0 and self.done(child):
             return
         lines = child.err.splitlines()
-        assert error and not child.late and child.status == 128 + 6 and len(lines) == 1 and \
+        ended = child.status == 128 + 6 or child.status == 0 and child.out.startswith("done")
+        assert error and not child.late and ended and len(lines) == 1 and \
             re.fullmatch(error, lines[0]), when + str(child)
