@@ -24,7 +24,7 @@ static struct node *chunks[CHUNKS_MAX];
 static uint32_t nodes_made;
 static uint64_t free_list; /* index + 1 of the first free node; a change count above, against ABA */
 static pthread_key_t exit_key;
-static int start_error; /* why node_start failed; reported when the first node is wanted */
+static int start_error;  /* why node_start failed; reported when the first node is wanted */
 static uint32_t exiting; /* threads that are in thread_exit */
 
 static struct node *node_at(uint32_t index)
