@@ -6,6 +6,7 @@
 #   make demo           stock CPython beside CPython on libgil, under a real load
 #   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
 #   make tsan, make asan, make ubsan        the lock's tests under a sanitizer, in builds of their own
+#   make stress         the stress tests at length           make soak           SECONDS=600 of them
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
 # into the command, tools/python/ into the CPython drop-in. Tests:
@@ -59,6 +60,8 @@ HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 
 TEST_SRC    := $(filter-out tests/unit/% tests/model/%,$(wildcard tests/*/*.c tests/*/*.cc))
+STEP_SRC    := $(addprefix tests/stress/,lock_stress.c turns.c stops.c)
+TEST_SRC    := $(filter-out tests/stress/stops.c,$(TEST_SRC))
 TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
 TEST_PROG   := $(basename $(filter-out %module.c %/alwaysdeferred.c,$(TEST_SRC)))
@@ -75,7 +78,7 @@ endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 SANITISERS := tsan asan ubsan
-.PHONY: $(SANITISERS) $(SANITISERS:%=%-programs)
+.PHONY: $(SANITISERS) $(SANITISERS:%=%-programs) steps-programs stress soak
 .PHONY: all deps test-programs lock-programs check check-python bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
@@ -148,7 +151,7 @@ test-programs: all bench-programs $(TEST_BIN)
 # What `deps` installs is looked for when the makefile is read, so a second make does the work.
 check:
 	@tools/deps.sh build check
-	@$(MAKE) --no-print-directory test-programs $(SANITISERS:%=%-programs)
+	@$(MAKE) --no-print-directory test-programs steps-programs $(SANITISERS:%=%-programs)
 	@tests/run
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
@@ -160,6 +163,17 @@ ubsan-programs: FLAGS = -O1 -fsanitize=undefined -fno-sanitize-recover=undefined
 $(SANITISERS:%=%-programs): %-programs:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$* \
 	    CFLAGS="-g -fno-omit-frame-pointer $(FLAGS)" lock-programs
+
+# The lock with a hook at each step of its protocol, and limits that a run chooses.
+STEP_FLAGS   = -O2 -g -DLOCK_STEPS -include tests/stress/limits.h
+steps-programs:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/steps CFLAGS="$(STEP_FLAGS)" \
+	    $(STEP_SRC:tests/%.c=$(BUILD)/steps/tests/%)
+
+stress soak:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs steps-programs $(SANITISERS:%=%-programs)
+	@tests/stress/$@
 
 $(SANITISERS):
 	@tools/deps.sh build check

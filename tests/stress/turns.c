@@ -1,6 +1,8 @@
-/* A lock that is given up gets to whoever waits for it, though nobody else ever comes along and the
- * interval never ends: each thread that had the lock stays away until another one has had it. What
- * goes wrong at a release is then not put right by the next one.
+/* A lock gets to whoever waits for it, though nobody else ever comes along to put right what went
+ * wrong. Two kinds of runs, by the seed:
+ *  - the interval never ends, and each thread that has given the lock up stays away until another
+ *    one has had it;
+ *  - all threads compute, and give the lock up at checkpoints only (every third seed).
  *
  * Environment: SEED, SECONDS, THREADS (2 to 8), and STEPS (steps.h). Time is counted in ticks of a
  * watchdog, which do not come while the process is stopped. Prints TAP. */
@@ -23,7 +25,7 @@ static gil_lock lock;
 static unsigned long guarded; /* by the lock */
 static atomic_ulong turns;
 static atomic_bool stop;
-static bool defers;
+static bool defers, computing;
 
 static void sleep_ns(int64_t ns)
 {
@@ -48,11 +50,32 @@ static void give_up(uint64_t how)
         gil_lock_release_complete(&lock); /* otherwise the head looks by itself */
 }
 
+/* Has the lock, and lets others have it only when they ask. */
+static void compute(int id, uint64_t *random)
+{
+    static int last;
+
+    gil_lock_acquire(&lock);
+    while (!atomic_load(&stop)) {
+        if (last != id) {
+            last = id;
+            guarded++;
+            atomic_fetch_add(&turns, 1);
+        }
+        for (uint64_t i = next_random(random) & 1023; i > 0; i--)
+            __builtin_ia32_pause();
+        gil_lock_checkpoint(&lock);
+    }
+    gil_lock_release(&lock);
+}
+
 static void *turn_main(void *arg)
 {
     uint64_t random = (uint64_t)(uintptr_t)arg;
 
     steps_thread((int)(random % 16), random);
+    if (computing)
+        compute((int)(random % 16) + 1, &random);
     while (!atomic_load(&stop)) {
         uint64_t r = next_random(&random);
         unsigned long mine;
@@ -95,7 +118,8 @@ int main(void)
     printf("1..2\n# SEED=%lu THREADS=%lu\n", seed, threads);
     steps_begin(next_random(&random));
     defers = seed % 2 == 0;
-    gil_lock_set_interval(&lock, 1000 * 1000 * MS);
+    computing = seed % 3 == 0;
+    gil_lock_set_interval(&lock, computing ? MS + (int64_t)(seed % 50) * MS : 1000 * 1000 * MS);
     for (unsigned i = 0; i < threads; i++)
         pthread_create(&thread[i], NULL, turn_main,
                        (void *)(uintptr_t)((next_random(&random) & ~UINT64_C(15)) + i));
