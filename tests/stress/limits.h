@@ -5,7 +5,7 @@
 #define LIB_TUNABLES_H
 
 extern struct limits {
-    long spin, early, watch, look_again, heir, granularity, sprint;
+    long spin, early, watch, look_again, heir, crowd, granularity, sprint;
     int glances, settle;
     unsigned watch_slices;
 } limits;
@@ -17,6 +17,7 @@ extern struct limits {
 #define LOOK_AGAIN_NS  limits.look_again
 #define WATCH_SLICES   limits.watch_slices
 #define HEIR_NS        limits.heir
+#define CROWD_NS       limits.crowd
 #define GRANULARITY_NS limits.granularity
 #define SPRINT_NS      limits.sprint
 #define SETTLE_MAX     limits.settle

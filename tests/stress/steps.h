@@ -166,6 +166,7 @@ static void steps_begin(uint64_t seed)
         .watch = some_limit(&random, 250000),
         .look_again = some_limit(&random, 30000),
         .heir = some_limit(&random, 200000),
+        .crowd = some_limit(&random, 150000),
         .granularity = some_limit(&random, 500000),
         .sprint = some_limit(&random, 150000),
         .glances = (int)some_limit(&random, 24) % 25,

@@ -21,7 +21,19 @@
 
 enum { TAGS = 26, THREADS = 4, TRIES = 8, ENOUGH = 3, STOP_MS = 50 };
 
-struct limits limits = {20000, 50000, 250000, 30000, 200000, 500000, 150000, 24, 32, 8};
+struct limits limits = {
+    .spin = 20000,
+    .early = 50000,
+    .watch = 250000,
+    .look_again = 30000,
+    .heir = 200000,
+    .crowd = 150000,
+    .granularity = 500000,
+    .sprint = 100000,
+    .glances = 24,
+    .settle = 16,
+    .watch_slices = 8,
+};
 
 /* Why the others have to wait while a thread is stopped in front of this step. What an owner does is
  * between T17 and T5 to T8. A waiter that is next is granted the lock, stopped or not; and one that
