@@ -9,6 +9,7 @@
 #   make coverage       what the tests of the lock cover, in a build of its own
 #   make aarch64        the lock's unit tests, cross-compiled, on an emulator
 #   make tsan, make asan, make ubsan        the lock's tests under a sanitizer, in builds of their own
+#   make stress         the stress tests at length           make soak           SECONDS=600 of them
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
 # into the command, tools/python/ into the CPython drop-in. Tests:
@@ -64,6 +65,8 @@ DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 
 TEST_SRC    := $(wildcard tests/*/*.c tests/*/*.cc)
 TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(TEST_SRC))
+STEP_SRC    := $(addprefix tests/stress/,lock_stress.c turns.c stops.c)
+TEST_SRC    := $(filter-out tests/stress/stops.c,$(TEST_SRC))
 TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
 TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
@@ -81,7 +84,7 @@ endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 SANITISERS := tsan asan ubsan
-.PHONY: $(SANITISERS) $(SANITISERS:%=%-programs)
+.PHONY: $(SANITISERS) $(SANITISERS:%=%-programs) steps-programs stress soak
 .PHONY: all deps test-programs lock-programs fault-programs check check-python fault coverage aarch64
 .PHONY: bench-programs demo bench install uninstall clean
 
@@ -167,7 +170,7 @@ test-programs: all bench-programs $(TEST_BIN)
 # What `deps` installs is looked for when the makefile is read, so a second make does the work.
 check:
 	@tools/deps.sh build check
-	@$(MAKE) --no-print-directory test-programs $(SANITISERS:%=%-programs)
+	@$(MAKE) --no-print-directory test-programs steps-programs $(SANITISERS:%=%-programs)
 	@tests/run
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
@@ -180,6 +183,17 @@ ubsan-programs: FLAGS = -O1 -fsanitize=undefined -fno-sanitize-recover=undefined
 $(SANITISERS:%=%-programs): %-programs:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$* \
 	    CFLAGS="-g -fno-omit-frame-pointer $(FLAGS)" lock-programs
+
+# The lock with a hook at each step of its protocol, and limits that a run chooses.
+STEP_FLAGS   = -O2 -g -DLOCK_STEPS -include tests/stress/limits.h
+steps-programs:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/steps CFLAGS="$(STEP_FLAGS)" \
+	    $(STEP_SRC:tests/%.c=$(BUILD)/steps/tests/%)
+
+stress soak:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs steps-programs $(SANITISERS:%=%-programs)
+	@tests/stress/$@
 
 $(SANITISERS):
 	@tools/deps.sh build check

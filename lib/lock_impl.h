@@ -138,7 +138,7 @@ static inline struct node *word_node(uintptr_t word)
 void lock_step(const char *tag, const struct lock *l, const struct node *n);
 #define STEP(tag, l, n) lock_step(#tag, l, n)
 #else
-#define STEP(tag, l, n) ((void)(l))
+#define STEP(tag, l, n) ((void)(l), (void)(n))
 #endif
 
 /* ---- node.c ---- */
@@ -208,6 +208,12 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
 }
 
 /* ---- policy.c ---- */
+
+/* Has n given the lock up by itself lately? For the owner, and for n's own thread. */
+static inline bool policy_sprints(const struct lock *l, const struct node *n)
+{
+    return n->since_call < lock_interval(l);
+}
 
 /* How long a new owner may keep the lock when others want it. */
 int64_t policy_slice(const struct lock *l, const struct node *owner);

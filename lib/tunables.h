@@ -27,14 +27,19 @@
 /* How long an heir may be passed over before it is granted the lock. */
 #define HEIR_NS 200000
 
+/* How long a computing thread that took the lock from one that deferred may stay where it is: see
+ * crowds() in wait.c. */
+#define CROWD_NS 150000
+
 /* How far behind the owner a thread that does not sprint must be to ask at once. */
 #define GRANULARITY_NS 500000
 
 /* A sprinter's slice: short, since it gets the lock ahead of others. */
-#define SPRINT_NS 150000
+#define SPRINT_NS 100000
 
-/* Heap insertions a step: a step is one release, and this many take about a microsecond. */
-#define SETTLE_MAX 32
+/* Heap insertions a step and class: a step is one release, and this many take about half a
+ * microsecond. */
+#define SETTLE_MAX 16
 
 /* Nodes are made so many at a time. */
 #define CHUNK_NODES 256

@@ -18,9 +18,14 @@ static void append(int from, int to)
     runqueue_append(&queue, &nodes[to - 1]);
 }
 
+static bool all_settled(void)
+{
+    return !queue.of[CLASS_COMPUTING].fresh && !queue.of[CLASS_SPRINTER].fresh;
+}
+
 static void settle_all(void)
 {
-    while (queue.fresh)
+    while (!all_settled())
         runqueue_settle(&queue);
 }
 
@@ -49,15 +54,15 @@ static void check_queue(void)
     }
     ck_assert_uint_eq(queue.count, count);
     ck_assert_int_eq(queue.served, served);
-    ck_assert_ptr_eq(queue.oldest, oldest);
+    ck_assert_ptr_eq(runqueue_oldest(&queue), oldest);
     for (int class = 0; class < CLASSES; class ++)
-        ck_assert_ptr_eq(queue.top[class], first[class]);
+        ck_assert_ptr_eq(queue.of[class].top, first[class]);
 }
 
 static void take_first(int *order, int n)
 {
     for (int i = 0; i < n; i++) {
-        struct node *top = queue.top[CLASS_COMPUTING];
+        struct node *top = queue.of[CLASS_COMPUTING].top;
 
         ck_assert_ptr_nonnull(top);
         order[i] = (int)(top - nodes);
@@ -99,8 +104,8 @@ START_TEST(each_class_has_its_own_first)
     nodes[1].sprinter = nodes[3].sprinter = true;
     append(0, 4);
     settle_all();
-    ck_assert_ptr_eq(queue.top[CLASS_COMPUTING], &nodes[0]);
-    ck_assert_ptr_eq(queue.top[CLASS_SPRINTER], &nodes[1]);
+    ck_assert_ptr_eq(queue.of[CLASS_COMPUTING].top, &nodes[0]);
+    ck_assert_ptr_eq(queue.of[CLASS_SPRINTER].top, &nodes[1]);
 }
 END_TEST
 
@@ -109,7 +114,7 @@ START_TEST(many_arrivals_are_settled_a_few_at_a_time)
     int steps = 0;
 
     append(0, NODES);
-    for (uint32_t before = 0; queue.fresh; steps++) {
+    for (uint32_t before = 0; !all_settled(); steps++) {
         uint32_t in = 0;
 
         runqueue_settle(&queue);
@@ -129,7 +134,7 @@ START_TEST(more_may_arrive_before_all_are_settled)
     append(0, 100);
     runqueue_settle(&queue);
     append(100, NODES);
-    ck_assert_ptr_ne(queue.fresh, &nodes[100]);
+    ck_assert_ptr_ne(queue.of[CLASS_COMPUTING].fresh, &nodes[100]);
     settle_all();
     for (int i = 0; i < NODES; i++)
         ck_assert(nodes[i].q.rank > 0);
@@ -141,7 +146,7 @@ START_TEST(one_that_is_not_settled_can_leave)
 {
     append(0, 100);
     runqueue_settle(&queue);
-    runqueue_remove(&queue, queue.fresh);
+    runqueue_remove(&queue, queue.of[CLASS_COMPUTING].fresh);
     runqueue_remove(&queue, &nodes[99]);
     check_queue();
     settle_all();
