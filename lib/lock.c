@@ -19,7 +19,10 @@
  *    the stack again afterwards: one of the two sees the other.
  * 4. A waiter that gives up (CAS to ABANDONED) looks at the word afterwards; whoever frees the
  *    word for a waiter (HASQ, DEFERRED) looks at that waiter's state afterwards: one of the two
- *    sees the other, takes the lock, and names another.
+ *    sees the other, takes the lock, and names another. The same pair keeps a waiter from sleeping
+ *    while the lock is free for it: an heir becomes head or watch again before it sleeps, and a
+ *    watching one becomes head, and looks at the word afterwards; whoever frees the word makes h
+ *    heir (HASQ), or looks whether it still watches (DEFERRED), afterwards.
  * 5. A waiter is granted the lock at most once a wait: GRANTED is set by a CAS from a waiting
  *    role. Where that fails because the waiter has given up, another is chosen.
  * 6. After its last write to the word a releasing thread touches only nodes, whose memory is
@@ -86,13 +89,13 @@ static void drain(struct lock *l)
  * changed. If that says SLEEPING, the caller has to wake the waiter, and nobody else will. */
 static uint32_t set_role(struct node *n, uint32_t role)
 {
-    uint32_t state = relaxed_load(&n->state);
+    uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE); /* of ORPHAN, to recycle it */
 
     do {
         if (!is_waiting(state))
             return state;
     } while (!__atomic_compare_exchange_n(&n->state, &state, role, false, __ATOMIC_SEQ_CST,
-                                          __ATOMIC_RELAXED));
+                                          __ATOMIC_ACQUIRE));
     return state;
 }
 
@@ -314,27 +317,31 @@ static void goes_away(struct lock *l, struct node *n, int64_t now)
     relaxed_store(&l->absent, n);
 }
 
+/* The lock has just been freed for h (HASQ): makes it heir and wakes it. False: it has given up, and
+ * the caller owns the lock again (invariant 4). Only now: an heir that still saw the lock taken
+ * could go back to sleep before it is free. By now h may be doing something else, even for another
+ * lock; a waiter that is made heir for nothing looks around once more. */
+static bool make_heir(struct lock *l, struct node *n, struct node *h)
+{
+    uint32_t state;
+
+    STEP(T15, l, h);
+    state = set_role(h, NODE_HEIR);
+    if (is_waiting(state) && (state & NODE_SLEEPING))
+        wake(n, h);
+    return !is_abandoned(state) || !word_cas(l, WORD_HASQ, WORD_LOCKED);
+}
+
 /* T7. Frees the lock for h. False: somebody pushed, or h has given up; the caller owns the lock. */
 static bool free_for_heir(struct lock *l, struct node *n, struct node *h, int64_t now)
 {
-    uint32_t state;
-    bool freed;
-
     __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
-    state = set_role(h, NODE_HEIR);
-    if (!is_waiting(state))
-        return false;
     if (!h->heir_since)
         h->heir_since = now;
     STEP(T7, l, h);
-    freed = word_cas(l, WORD_LOCKED, WORD_HASQ);
-    if (state & NODE_SLEEPING)
-        wake(n, h);
-    if (!freed)
+    if (!word_cas(l, WORD_LOCKED, WORD_HASQ))
         return false;
-    STEP(T15, l, h);
-    if (is_abandoned(__atomic_load_n(&h->state, __ATOMIC_SEQ_CST)) &&
-        word_cas(l, WORD_HASQ, WORD_LOCKED)) { /* invariant 4 */
+    if (!make_heir(l, n, h)) {
         relaxed_store(&l->owner, n);
         return false;
     }
@@ -461,7 +468,6 @@ void lock_complete(struct lock *l, struct node *n)
     int64_t start = relaxed_load(&l->slice_start);
     struct node *h = relaxed_load(&l->head);
     int64_t now = clock_now_ns();
-    uint32_t state;
 
     goes_away(l, n, now);
     relaxed_store(&n->state, NODE_IDLE);
@@ -473,13 +479,8 @@ void lock_complete(struct lock *l, struct node *n)
     count_up(n->stats.deferred_ended);
     if (start)
         __atomic_fetch_add(&n->charged, now - start, __ATOMIC_RELAXED);
-    STEP(T15, l, h);
-    state = set_role(h, NODE_HEIR);
-    if (is_waiting(state)) {
-        if (state & NODE_SLEEPING)
-            wake(n, h);
-    } else if (is_abandoned(state) && word_cas(l, WORD_HASQ, WORD_LOCKED)) {
-        took(l, n); /* invariant 4 */
+    if (!make_heir(l, n, h)) {
+        took(l, n);
         lock_release_slow(l, n, RELEASE_PLAIN);
     }
 }

@@ -12,6 +12,7 @@
 
 #include "kernel-helpers/futex.h"
 #include "lib/runqueue.h"
+#include "lib/tunables.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -92,7 +93,8 @@ struct lock {
     gil_drop_request_fn *on_drop;
     void *on_drop_arg;
     uint32_t policy;
-    uint32_t spinners; /* waiters that spin at the moment */
+    uint32_t spinners;  /* waiters that spin at the moment */
+    bool owner_may_end; /* a thread that ends while it owns the lock leaves it taken, for ever */
     /* The owner's own. */
     struct runqueue queue __attribute__((aligned(64)));
     bool deferred_in_slice; /* a deferral was tried since slice_start */
@@ -103,37 +105,6 @@ struct lock {
 _Static_assert(sizeof(struct lock) <= sizeof(gil_lock), "gil_lock is large enough");
 _Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned enough");
 _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
-
-/* ---- Tunables, ns. ---- */
-
-/* A spinner's longest stay: half of what waking an idle CPU costs. */
-#define SPIN_NS 20000
-
-/* How often the head looks for deferrals, and how soon it looks again at one that it has seen:
- * timers add 50 to 100 µs. Together they bound how long a deferral that nobody completes keeps the
- * head waiting. */
-#define WATCH_NS      250000
-#define LOOK_AGAIN_NS 30000
-
-/* Slices without a deferral until heads stop watching; otherwise each slice of a thread that
- * defers would begin by waking the head. */
-#define WATCH_SLICES 8
-
-/* How long an heir may be passed over before it is granted the lock. */
-#define HEIR_NS 200000
-
-/* How long after it was due a thread that gave up the lock counts as held up: see makes_room() in
- * wait.c. */
-#define LATE_NS 100000
-
-/* What interrupting a slice costs whoever asks for it: about what a switch takes. */
-#define INTERRUPTION_NS 3000
-
-/* How far behind the owner a thread that does not sprint must be to ask at once. */
-#define GRANULARITY_NS 500000
-
-/* A sprinter's slice: short, since it gets the lock ahead of others. */
-#define SPRINT_NS 100000
 
 static inline struct lock *lock_of(gil_lock *lock)
 {
@@ -185,7 +156,7 @@ struct node *node_find(struct lock *l);
 static inline struct node *node_of(struct lock *l)
 {
     struct node *n = thread_nodes;
-    return likely(n && n->lock == l) ? n : node_find(l);
+    return likely(n && relaxed_load(&n->lock) == l) ? n : node_find(l);
 }
 
 /* Puts a node that is not linked anywhere back into the pool. */
@@ -193,6 +164,9 @@ void node_recycle(struct node *n);
 
 /* Calls fn for every node that was ever made, whoever has it now. */
 void node_each(void (*fn)(struct node *n, void *arg), void *arg);
+
+/* Waits until the threads that are ending have written what they write to their locks. */
+void node_await_exits(void);
 
 /* In a forked child: keeps the calling thread's nodes, and returns all others to the pool. */
 void node_after_fork(void);

@@ -59,7 +59,7 @@ static struct node *choose(struct lock *l, int64_t now)
     struct node *oldest = runqueue_oldest(q), *computing, *sprinter;
     int64_t interval = lock_interval(l), most;
 
-    if (!oldest || l->policy == GIL_FIFO)
+    if (!oldest || relaxed_load(&l->policy) == GIL_FIFO)
         return oldest;
     if (now - oldest->arrived > (int64_t)(q->count + 1) * interval)
         return oldest;

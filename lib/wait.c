@@ -8,26 +8,14 @@
 
 #include "kernel-helpers/clock.h"
 #include "kernel-helpers/cpus.h"
+#include "kernel-helpers/pause.h"
 #include "lib/lock_impl.h"
-
-/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
- * so that it spins for the last few microseconds instead of being late. */
-#define EARLY_NS 50000
-
-/* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner
- * that only passes through is gone by then. */
-#define GLANCES 24
 
 static uint32_t spinners_max;
 
 __attribute__((constructor)) static void wait_start(void)
 {
     spinners_max = (uint32_t)cpus_usable() - 1;
-}
-
-static inline void pause_cpu(void)
-{
-    __builtin_ia32_pause();
 }
 
 /* Does it make sense to spin: has the owner probably got another CPU? */
@@ -65,14 +53,14 @@ static bool spin(struct lock *l, struct node *n, uint32_t state, int64_t until, 
 /* Asks the owner to drop the lock. */
 static void ask_for_drop(struct lock *l, struct node *n)
 {
-    gil_drop_request_fn *fn = l->on_drop;
+    gil_drop_request_fn *fn = relaxed_load(&l->on_drop);
 
     count_up(n->stats.requests);
     relaxed_store(&l->asker, n);
     STEP(T18, l, n);
     __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
     if (fn)
-        fn((gil_lock *)l, l->on_drop_arg);
+        fn((gil_lock *)l, relaxed_load(&l->on_drop_arg));
 }
 
 /* Gives up waiting. False: the lock was granted first. Afterwards somebody else is responsible, if
@@ -164,8 +152,9 @@ static void sleep_until(struct lock *l, struct node *n, uint32_t state, int64_t 
     __atomic_fetch_and(&n->state, ~(uint32_t)NODE_SLEEPING, __ATOMIC_ACQUIRE);
 }
 
-/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any.
- * False: its state has changed, and it has to look at the word again before it sleeps. */
+/* Before it sleeps, a responsible waiter watches for deferrals if, and only if, there are any; an
+ * heir does not sleep as heir. False: its state has changed, and it has to look at the word again
+ * before it sleeps (lock.c, invariant 4). */
 static bool settle_role(struct lock *l, struct node *n, uint32_t state)
 {
     bool watch = relaxed_load(&l->watch);
@@ -173,7 +162,7 @@ static bool settle_role(struct lock *l, struct node *n, uint32_t state)
 
     if (watch && state != NODE_WAITING)
         to = NODE_WATCH;
-    else if (!watch && state == NODE_WATCH)
+    else if (!watch && (state == NODE_WATCH || state == NODE_HEIR))
         to = NODE_HEAD;
     if (to == state)
         return true;
@@ -193,7 +182,8 @@ struct sight {
  * soon. */
 static bool take_if_free(struct lock *l, struct node *n, struct sight *last, bool *look_again)
 {
-    struct sight now = {.word = relaxed_load(&l->word)};
+    /* seq_cst: it follows a change of role (lock.c, invariant 4). */
+    struct sight now = {.word = __atomic_load_n(&l->word, __ATOMIC_SEQ_CST)};
 
     *look_again = false;
     if (now.word & WORD_LOCKED)
