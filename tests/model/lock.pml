@@ -17,13 +17,18 @@
  * Slices (the script `check` has the list):
  *   N         how many threads         ANY      the policy may choose anybody
  *   PLAIN, DEFER, YIELD, HAND_ON       how they release: these are the ways to choose from
- *   TIMED     they may give up         EXIT     nodes of ended threads are used again
+ *   TIMED=K   the first K may give up  EXIT     nodes of ended threads are used again
  *   COMPUTE   an owner may also go on until it is asked to stop; only then are there deadlines at
  *             the end of a slice. Without it a slice lasts for ever, and nobody may depend on its
  *             end: an owner that releases by itself is enough to let everybody run.
  *   ERASE     the owner's interpreter may lose a request, once
  *   EARLY     the policy may let anybody ask at once
  *   SPURIOUS  a sleeper may wake for no reason, once
+ *   LIVE      with the claim that the first thread, whenever it wants the lock, gets it in the end, if
+ *             all threads go on (weak fairness)
+ *   BYPASS=K  others get the lock at most K times while the first thread waits
+ *             These two need the limits that are free choices elsewhere: an heir is passed over once,
+ *             and with ANY the oldest waiter once (ageing, policy.c).
  * Mutants: M_..., see the file `mutants`. */
 #ifndef N
 #define N 3
@@ -76,6 +81,28 @@ bool spurious;
 #ifdef EXIT
 bool pool[N + 1];
 #endif
+#if defined(LIVE) || defined(BYPASS)
+#define LIMITS
+bool passed; /* the oldest waiter has been passed over */
+#endif
+#ifdef LIVE
+bool want; /* the first thread */
+ltl granted { [] (want -> <> !want) }
+#define WANT(yes) if :: id == 1 -> want = yes :: else fi
+#else
+#define WANT(yes) skip
+#endif
+#ifdef BYPASS
+byte bypassed;
+#define GETS(x) \
+    if \
+    :: x == 1 -> bypassed = 0 \
+    :: x != 1 && is_waiting(state[1]) -> bypassed++; assert(bypassed <= BYPASS) \
+    :: else \
+    fi
+#else
+#define GETS(x) skip
+#endif
 
 /* Invariant 1: only the owner of the lock touches the queue. Never two owners. */
 #define OWN        assert(owns == n)
@@ -89,9 +116,12 @@ inline queue_remove(x)
         OWN;
         i = 0;
         do
-        :: queue[i] == x -> break
-        :: else -> i++
+        :: i < count && queue[i] == x -> break
+        :: else -> assert(i < count); i++
         od;
+#if defined(LIMITS) && defined(ANY)
+        passed = i != 0;
+#endif
         do
         :: i + 1 < count -> queue[i] = queue[i + 1]; i++
         :: else -> break
@@ -109,7 +139,7 @@ inline runqueue_append(newest)
     d_step {
         i = newest; j = count;
         do
-        :: i != 0 -> j++; i = next[i]
+        :: i != 0 -> assert(j < N); j++; i = next[i]
         :: else -> break
         od;
         i = newest; count = j;
@@ -147,14 +177,20 @@ inline node_recycle(x)
 /* policy_next: sets h, live when looked at; T24 is reap(), whose CAS decides. Reading the state of a
  * node and, if it is abandoned, unlinking it, which only the owner sees, are one step; so is what
  * `then` does at once with h, where nobody else can tell in which order. */
+#if defined(LIMITS) && !defined(M_NO_AGEING)
+#define AGED passed
+#else
+#define AGED false
+#endif
+
 inline choose()
 {
     h = queue[0];
 #ifdef ANY
     if
     :: true
-    :: count > 1 -> h = queue[1]
-    :: count > 2 -> h = queue[2]
+    :: count > 1 && !AGED -> h = queue[1]
+    :: count > 2 && !AGED -> h = queue[2]
     fi
 #endif
 }
@@ -238,6 +274,7 @@ inline lock_try_take()
         taken = true;
         with_queue = word != 0; /* T1; or T2, T3 */
         TAKE(LOCKED);
+        GETS(n);
         d_step {
             i = 0;
             do
@@ -315,13 +352,14 @@ outside:
      * that it could not have seen then. */
     if
 #ifdef TIMED
-    :: atomic { true -> timed = true; goto acquire }
+    :: atomic { id <= TIMED -> timed = true; goto acquire }
 #endif
     :: atomic { true -> goto acquire }
     :: atomic { true -> goto thread_exit }
     fi;
 
 acquire:
+    WANT(true);
     if
     :: atomic { state[n] == DEFERRING -> /* T4 take_back */
         if
@@ -374,7 +412,7 @@ wait_linked:
 #ifndef M_HEIR_PARKS
         IF(st == HEIR && !look_again && !watch) due = true FI;
 #endif
-#ifdef M_HEIR_PARKS
+#ifdef M_HEIR_PARKS /* with M_HEIR_SLEEPS */
         IF(st != WAITING && st != HEIR && ask_at == NEVER) ask_at = LATER FI
 #else
         IF(st != WAITING && ask_at == NEVER) ask_at = LATER FI
@@ -410,6 +448,9 @@ wait_linked:
 #endif
         :: else
         fi;
+#if defined(LIVE) && defined(COMPUTE)
+        due = ask_at == LATER; /* time passes for one that does not get to sleep, too */
+#endif
         IF(to != st) /* T19 */
             IF(state[n] == st) state[n] = to FI;
             st = 0; to = 0; seen = false;
@@ -431,9 +472,12 @@ wait_linked:
     };
     if
     :: atomic { !asleep[n] }
+#if !defined(LIVE) || !defined(COMPUTE)
     :: atomic { asleep[n] && deadline == SOON }
+#endif
 #ifdef COMPUTE
-    :: atomic { asleep[n] && deadline == LATER -> due = true }
+    :: atomic { asleep[n] && (deadline == LATER || (deadline == SOON && ask_at == LATER)) ->
+                due = true }
 #endif
 #ifdef TIMED
     :: atomic { asleep[n] && timed }
@@ -452,6 +496,7 @@ abandon:
         st = state[n];
         IF(!is_waiting(st)) st = 0; goto wait_linked FI;
         state[n] = ABANDONED;
+        WANT(false);
 #ifdef M_UNLINKS_ITSELF
         queue_remove(n);
 #endif
@@ -481,6 +526,7 @@ held:
     atomic {
         taken = false; mine = false; st = 0; due = false; ask_at = NEVER; timed = false;
         seen = false; look_again = false; no_ask = false;
+        WANT(false);
         assert(inside == 0 && owns == n && state[n] == HELD && word & LOCKED);
         inside++
     };
@@ -572,8 +618,16 @@ release_loop:
     atomic {
         slice_start = true; /* charge_self */
         if
+#ifndef M_NO_HEIR_LIMIT
         :: asked || how == RELEASE_GRANT || heir_since[h]
+#else
+        :: asked || how == RELEASE_GRANT
+#endif
+#ifdef LIMITS
+        :: else -> goto free_for_heir
+#else
         :: !asked && how != RELEASE_GRANT -> goto free_for_heir
+#endif
         fi;
         to = h; h = 0;
         queue_remove(to)
@@ -584,6 +638,7 @@ grant:
     atomic { /* T6 */
         begin_slice();
         st = state[to];
+        GETS(to);
         if
 #ifdef M_GRANT_ABANDONED
         :: true -> state[to] = GRANTED; owns = to; state[n] = IDLE
@@ -649,6 +704,9 @@ deferred:
     if
     :: goto acquire
     :: goto lock_complete
+    :: true ->
+end_calling:
+        false /* a call that takes for ever: the others go on without it */
 #ifdef HAND_ON
     :: goto lock_hand_on
 #endif
