@@ -10,7 +10,7 @@ set -eu
 packages_of() {
     case $1 in
     build) echo gcc libc6-dev libpython3.11-dev python3 ;;
-    check) echo check pkg-config g++ libpython3.11 libpython3.11-testsuite ;;
+    check) echo check pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo | bench) echo wrk ;;
     *)
         echo "deps: unknown group '$1' (build, check, demo, bench)" >&2

@@ -3,16 +3,16 @@
  * access to shared memory there, with what its thread does alone before and after it. A pair of
  * accesses is in one atomic only where nobody else could tell: the comment says why.
  *
- * What is left out: clocks (a sleeper with a deadline may wake at any time, if its kind of deadline
- * is on), policies (the queue is served in the order of arrival or, with ANY, in any order),
- * statistics, fork, and memory orders (every step is sequentially consistent here; orders.pml has
- * the others). Spinning is looking again. Limits that choose between two right ways (is an heir
- * overdue?) are free choices. WATCH_SLICES is 1.
+ * What is left out: clocks (a sleeper with a deadline may wake at any time, if its kind of
+ * deadline is on), policies (the queue is served in the order of arrival or, with ANY, in any
+ * order), statistics, fork, and memory orders (every step is sequentially consistent here;
+ * orders.pml has the others). Spinning is looking again. Limits that choose between two right ways
+ * (is an heir overdue?) are free choices. WATCH_SLICES is 1.
  *
- * A thread loops: it acquires the lock in some way, and releases it in some way; at any time when it
- * does not hold or wait for it, it may end. As all others may end, nobody comes along to save one
- * that waits: a lost wake-up, or a waiter for whom nobody is responsible, ends in a state from which
- * nothing follows, and spin reports it as an invalid end state.
+ * A thread loops: it acquires the lock in some way, and releases it in some way; at any time when
+ * it does not hold or wait for it, it may end. As all others may end, nobody comes along to save
+ * one that waits: a lost wake-up, or a waiter for whom nobody is responsible, ends in a state from
+ * which nothing follows, and spin reports it as an invalid end state.
  *
  * Slices (the script `check` has the list):
  *   N         how many threads         ANY      the policy may choose anybody
@@ -24,11 +24,11 @@
  *   ERASE     the owner's interpreter may lose a request, once
  *   EARLY     the policy may let anybody ask at once
  *   SPURIOUS  a sleeper may wake for no reason, once
- *   LIVE      with the claim that the first thread, whenever it wants the lock, gets it in the end, if
- *             all threads go on (weak fairness)
+ *   LIVE      with the claim that the first thread, whenever it wants the lock, gets it in the
+ *             end, if all threads go on (weak fairness)
  *   BYPASS=K  others get the lock at most K times while the first thread waits
- *             These two need the limits that are free choices elsewhere: an heir is passed over once,
- *             and with ANY the oldest waiter once (ageing, policy.c).
+ *             These two need the limits that are free choices elsewhere: an heir is passed
+ *             over once, and with ANY the oldest waiter once (ageing, policy.c).
  * Mutants: M_..., see the file `mutants`. */
 #ifndef N
 #define N 3
@@ -151,7 +151,8 @@ inline runqueue_append(newest)
     }
 }
 
-/* T10. The owner reads the word first; it stays LOCKED, and nobody but the owner takes nodes off. */
+/* T10. The owner reads the word first; it stays LOCKED, and nobody but the owner takes nodes off.
+ * */
 #ifdef M_DRAIN_STORE
 #define drain() \
     atomic { OWN; k = word_node(word) }; \
@@ -174,9 +175,9 @@ inline node_recycle(x)
 #endif
 }
 
-/* policy_next: sets h, live when looked at; T24 is reap(), whose CAS decides. Reading the state of a
- * node and, if it is abandoned, unlinking it, which only the owner sees, are one step; so is what
- * `then` does at once with h, where nobody else can tell in which order. */
+/* policy_next: sets h, live when looked at; T24 is reap(), whose CAS decides. Reading the state of
+ * a node and, if it is abandoned, unlinking it, which only the owner sees, are one step; so is
+ * what `then` does at once with h, where nobody else can tell in which order. */
 #if defined(LIMITS) && !defined(M_NO_AGEING)
 #define AGED passed
 #else
@@ -265,9 +266,9 @@ inline begin_slice()
 
 #define wake_sleeper() atomic { IF(sleeper != 0) wake(sleeper); sleeper = 0 FI }
 
-/* T1 to T3: takes the lock if it is free in any way. The C code reads the word, and does a CAS, until
- * that succeeds or the lock is taken; only the last time round matters. The node's own state, which
- * nobody reads while it is neither waiting nor abandoned, is set at once. */
+/* T1 to T3: takes the lock if it is free in any way. The C code reads the word, and does a CAS,
+ * until that succeeds or the lock is taken; only the last time round matters. The node's own
+ * state, which nobody reads while it is neither waiting nor abandoned, is set at once. */
 inline lock_try_take()
 {
     IF(!(word & LOCKED))
@@ -366,7 +367,8 @@ acquire:
 #ifdef M_TAKE_BACK_ANY
         :: word & DEFERRED -> assert(deferrer == n); TAKE(LOCKED); state[n] = HELD; goto held
 #else
-        :: word == WORD(n, DEFERRED) -> assert(deferrer == n); TAKE(LOCKED); state[n] = HELD; goto held
+        :: word == WORD(n, DEFERRED) ->
+            assert(deferrer == n); TAKE(LOCKED); state[n] = HELD; goto held
 #endif
         :: else -> state[n] = IDLE
         fi }
