@@ -706,9 +706,9 @@ deferred:
     if
     :: goto acquire
     :: goto lock_complete
-    :: true ->
+    :: ended++; /* a call that takes for ever: the others go on without it */
 end_calling:
-        false /* a call that takes for ever: the others go on without it */
+        false
 #ifdef HAND_ON
     :: goto lock_hand_on
 #endif
