@@ -85,7 +85,7 @@ static void drain(struct lock *l)
     runqueue_append(&l->queue,
                     word_node(__atomic_exchange_n(&l->word, WORD_LOCKED, __ATOMIC_SEQ_CST)));
     if (!l->slice_start)
-        relaxed_store(&l->slice_start, l->queue.oldest->arrived);
+        relaxed_store(&l->slice_start, runqueue_oldest(&l->queue)->arrived);
 }
 
 /* Gives a waiter another role. Returns the state it had; if that was no waiting one, nothing
@@ -143,8 +143,8 @@ static struct node *name_head(struct lock *l, int64_t now)
 
 static struct node *least_served(const struct lock *l)
 {
-    struct node *computing = l->queue.top[CLASS_COMPUTING];
-    struct node *sprinter = l->queue.top[CLASS_SPRINTER];
+    struct node *computing = l->queue.of[CLASS_COMPUTING].top;
+    struct node *sprinter = l->queue.of[CLASS_SPRINTER].top;
 
     if (!computing || (sprinter && sprinter->served < computing->served))
         return sprinter;

@@ -118,11 +118,15 @@ _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the 
 /* How long an heir may be passed over before it is granted the lock. */
 #define HEIR_NS 200000
 
+/* How long a computing thread that took the lock from one that deferred may stay where it is: see
+ * crowds() in wait.c. */
+#define CROWD_NS 150000
+
 /* How far behind the owner a thread that does not sprint must be to ask at once. */
 #define GRANULARITY_NS 500000
 
 /* A sprinter's slice: short, since it gets the lock ahead of others. */
-#define SPRINT_NS 150000
+#define SPRINT_NS 100000
 
 static inline struct lock *lock_of(gil_lock *lock)
 {
@@ -160,7 +164,7 @@ static inline struct node *word_node(uintptr_t word)
 void lock_step(const char *tag, const struct lock *l, const struct node *n);
 #define STEP(tag, l, n) lock_step(#tag, l, n)
 #else
-#define STEP(tag, l, n) ((void)(l))
+#define STEP(tag, l, n) ((void)(l), (void)(n))
 #endif
 
 /* ---- node.c ---- */
@@ -227,6 +231,12 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
 }
 
 /* ---- policy.c ---- */
+
+/* Has n given the lock up by itself lately? For the owner, and for n's own thread. */
+static inline bool policy_sprints(const struct lock *l, const struct node *n)
+{
+    return n->since_call < lock_interval(l);
+}
 
 /* How long a new owner may keep the lock when others want it. */
 int64_t policy_slice(const struct lock *l, const struct node *owner);

@@ -4,17 +4,18 @@
  * *floor*, the least served time among the owner and the waiters, which only ever grows. Whoever
  * begins to wait is brought within [floor - two intervals, floor + one interval]: a thread that
  * slept for long comes back with a bounded lead, one that held the lock through a long C call with
- * a bounded debt. A thread that waits for the first time starts at the far end, so that a thread
- * per request cannot starve the others. Threads that keep coming back with a lead could keep one
- * that computes waiting for as long as they please; therefore a waiter older than an interval for
- * each waiter goes first.
+ * a bounded debt. Threads that keep coming back with a lead could keep one that computes waiting
+ * for as long as they please; therefore a waiter older than an interval for each waiter goes first.
  *
  * A *sprinter* has used less than an interval since it last gave the lock up by itself: it calls
  * things that may block. It is let in as soon as it has had no more than the average (asking the
  * owner at once), but for a short slice; so it gets its share in small pieces, often, while
- * threads that compute keep their long slices. Sprinters that have had less than the average go
- * in the order in which they came: otherwise one with a long lead, having slept, would keep the
- * others waiting until it has used it up.
+ * threads that compute keep their long slices. Sprinters that have had less than the average are
+ * equals: otherwise one with a long lead, having slept, would keep the others waiting until it has
+ * used it up. Since the average moves both ways while they wait, later ones may pass; one that has
+ * waited for half an interval is next. A new thread, which may be there to answer a request, waits
+ * among them for its first turn; it starts with a debt of an interval, so that a thread per request
+ * does not starve the others.
  *
  * Another thread asks before the end of a slice only when nobody else would get the lock, and it
  * is behind the owner by more than a granularity; or by more than an interval and a granularity,
@@ -43,23 +44,36 @@ static void reap(struct lock *l, struct node *n)
     runqueue_append(&l->queue, n);
 }
 
+/* Average served time of the waiters and the owner, its running slice included: a waiter that asked
+ * because it would be let in at this moment must not find that it is not. */
+static int64_t average_now(const struct lock *l, int64_t now)
+{
+    int64_t running = l->slice_start && now > l->slice_start ? now - l->slice_start : 0;
+
+    return (l->queue.served + l->owner->served + running) / (int64_t)(l->queue.count + 1);
+}
+
 static struct node *choose(struct lock *l, int64_t now)
 {
-    struct runqueue *q = &l->queue;
-    struct node *owner = l->owner, *computing, *sprinter;
+    const struct runqueue *q = &l->queue;
+    struct node *oldest = runqueue_oldest(q), *computing, *sprinter;
+    int64_t interval = lock_interval(l), most;
 
-    if (!q->count || l->policy == GIL_FIFO)
-        return q->oldest;
-    if (now - q->oldest->arrived > (int64_t)(q->count + 1) * lock_interval(l))
-        return q->oldest;
-    computing = q->top[CLASS_COMPUTING];
-    sprinter = q->top[CLASS_SPRINTER];
-    if (!computing || !sprinter)
-        return computing ? computing : sprinter;
-    if (sprinter->served <= computing->served ||
-        sprinter->served <= (q->served + owner->served) / (int64_t)(q->count + 1))
-        return sprinter;
-    return computing;
+    if (!oldest || l->policy == GIL_FIFO)
+        return oldest;
+    if (now - oldest->arrived > (int64_t)(q->count + 1) * interval)
+        return oldest;
+    computing = q->of[CLASS_COMPUTING].top;
+    sprinter = q->of[CLASS_SPRINTER].top;
+    if (!sprinter)
+        return computing;
+    most = average_now(l, now);
+    if (!computing || computing->served > most)
+        most = computing ? computing->served : INT64_MAX;
+    oldest = q->of[CLASS_SPRINTER].oldest;
+    if (now - oldest->arrived > interval / 2 && oldest->served <= most)
+        return oldest;
+    return sprinter->served <= most ? sprinter : computing;
 }
 
 struct node *policy_next(struct lock *l, int64_t now)
@@ -95,16 +109,16 @@ void policy_join(struct lock *l, struct node *n)
     int64_t floor = relaxed_load(&l->floor);
     int64_t average = relaxed_load(&l->average);
     int64_t served = relaxed_load(&n->served);
-    bool sprinter = n->since_call < interval;
+    bool sprinter = policy_sprints(l, n) || n->newcomer;
 
     if (relaxed_load(&n->charged))
         served += __atomic_exchange_n(&n->charged, 0, __ATOMIC_RELAXED);
     if (average < floor)
         average = floor;
-    if (sprinter)
+    if (n->newcomer)
+        served = average + interval;
+    else if (sprinter)
         served = clamp(served, average - 2 * interval, average + policy_granularity(l));
-    else if (n->newcomer)
-        served = floor + interval;
     else
         served = clamp(served, floor - 2 * interval, floor + interval);
     relaxed_store(&n->served, served);
@@ -118,8 +132,7 @@ int64_t policy_slice(const struct lock *l, const struct node *owner)
 {
     int64_t interval = lock_interval(l);
 
-    if (relaxed_load(&l->policy) == GIL_FAIR && interval > SPRINT_NS &&
-        relaxed_load(&owner->sprinter))
+    if (relaxed_load(&l->policy) == GIL_FAIR && interval > SPRINT_NS && policy_sprints(l, owner))
         return SPRINT_NS;
     return interval;
 }
@@ -147,14 +160,14 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
 {
     int64_t slice = relaxed_load(&l->slice_start);
     const struct node *owner = relaxed_load(&l->owner);
-    int64_t at;
+    int64_t sharers = relaxed_load(&l->sharers), at;
 
     if (relaxed_load(&l->policy) == GIL_FIFO || !owner || owner == n)
         return NEVER;
     if (!slice || slice > now)
         slice = now; /* the owner was alone, or has changed just now */
     if (n->sprinter) /* the average grows by the slice's time divided by those who share it */
-        at = slice + (n->served - relaxed_load(&l->average)) * relaxed_load(&l->sharers);
+        at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
     else
         at = ask_when_behind(l, n, owner, slice);
     if (at <= now)

@@ -6,8 +6,9 @@
 
 #include "lib/lock_impl.h"
 
-/* Heap insertions a step: a step is one release, and this many take about a microsecond. */
-enum { SETTLE_MAX = 32 };
+/* Heap insertions a step and class: a step is one release, and this many take about half a
+ * microsecond. */
+enum { SETTLE_MAX = 16 };
 
 static uint32_t rank(const struct node *n)
 {
@@ -52,7 +53,7 @@ static struct node *merge(struct node *a, struct node *b)
 
 static void heap_insert(struct runqueue *q, struct node *n)
 {
-    struct node **top = &q->top[n->sprinter];
+    struct node **top = &q->of[n->sprinter].top;
 
     n->q.left = n->q.right = n->q.parent = NULL;
     n->q.rank = 1;
@@ -68,7 +69,7 @@ static void heap_remove(struct runqueue *q, struct node *n)
     if (rest)
         rest->q.parent = parent;
     if (!parent)
-        q->top[n->sprinter] = rest;
+        q->of[n->sprinter].top = rest;
     else if (parent->q.left == n)
         parent->q.left = rest;
     else
@@ -83,58 +84,77 @@ static void heap_remove(struct runqueue *q, struct node *n)
     }
 }
 
+struct node *runqueue_oldest(const struct runqueue *q)
+{
+    struct node *computing = q->of[CLASS_COMPUTING].oldest;
+    struct node *sprinter = q->of[CLASS_SPRINTER].oldest;
+
+    if (!computing || (sprinter && sprinter->arrived < computing->arrived))
+        return sprinter;
+    return computing;
+}
+
+static void append(struct runqueue *q, struct node *n)
+{
+    struct node *newest = q->of[n->sprinter].newest;
+
+    n->q.older = newest;
+    n->q.newer = NULL;
+    n->q.rank = 0;
+    n->queued = true;
+    if (newest)
+        newest->q.newer = n;
+    else
+        q->of[n->sprinter].oldest = n;
+    q->of[n->sprinter].newest = n;
+    if (!q->of[n->sprinter].fresh)
+        q->of[n->sprinter].fresh = n;
+    q->served += n->served;
+    q->count++;
+}
+
 void runqueue_append(struct runqueue *q, struct node *newest)
 {
-    struct node *last = newest, *first = newest;
-    uint32_t count = 1;
+    struct node *oldest = NULL, *next;
 
-    /* The stack's chain leads from the newest to the oldest: link it backwards, then hang it on. */
-    newest->q.newer = NULL;
-    newest->q.rank = 0;
-    newest->queued = true;
-    q->served += newest->served;
-    for (struct node *n = newest->next; n; n = n->next, count++) {
-        first->q.older = n;
-        n->q.newer = first;
-        n->q.rank = 0;
-        n->queued = true;
-        q->served += n->served;
-        first = n;
+    /* The stack's chain leads from the newest to the oldest: turn it round first. */
+    for (struct node *n = newest; n; n = n->next) {
+        n->q.newer = oldest;
+        oldest = n;
     }
-    first->q.older = q->newest;
-    if (q->newest)
-        q->newest->q.newer = first;
-    else
-        q->oldest = first;
-    q->newest = last;
-    if (!q->fresh)
-        q->fresh = first;
-    q->count += count;
+    for (struct node *n = oldest; n; n = next) {
+        next = n->q.newer;
+        append(q, n);
+    }
 }
 
 void runqueue_settle(struct runqueue *q)
 {
-    for (int i = 0; i < SETTLE_MAX && q->fresh; i++) {
-        struct node *n = q->fresh;
-        q->fresh = n->q.newer;
-        heap_insert(q, n);
+    for (int c = 0; c < CLASSES; c++) {
+        for (int i = 0; i < SETTLE_MAX && q->of[c].fresh; i++) {
+            struct node *n = q->of[c].fresh;
+            q->of[c].fresh = n->q.newer;
+            heap_insert(q, n);
+        }
     }
 }
 
 void runqueue_remove(struct runqueue *q, struct node *n)
 {
-    if (q->fresh == n)
-        q->fresh = n->q.newer;
+    int class = n->sprinter;
+
+    if (q->of[class].fresh == n)
+        q->of[class].fresh = n->q.newer;
     if (n->q.rank > 0)
         heap_remove(q, n);
     if (n->q.older)
         n->q.older->q.newer = n->q.newer;
     else
-        q->oldest = n->q.newer;
+        q->of[class].oldest = n->q.newer;
     if (n->q.newer)
         n->q.newer->q.older = n->q.older;
     else
-        q->newest = n->q.older;
+        q->of[class].newest = n->q.older;
     q->served -= n->served;
     q->count--;
     n->queued = false;

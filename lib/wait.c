@@ -211,6 +211,18 @@ static bool take_if_free(struct lock *l, struct node *n, struct sight *last, boo
     return lock_try_take(l, n);
 }
 
+/* Does the owner probably crowd out the thread that it took the lock from? That one deferred a
+ * release, blocked, and woke the owner, mostly on its own processor. When it can go on, the kernel
+ * may leave it behind the owner until the next tick, beside an idle processor. Asking once moves
+ * the computing to the head's processor, and costs little where nobody was crowded out. */
+static bool crowds(const struct lock *l, int64_t now)
+{
+    const struct node *owner = relaxed_load(&l->owner);
+
+    return relaxed_load(&l->watch) == WATCH_SLICES && owner && !relaxed_load(&owner->sprinter) &&
+           now - relaxed_load(&l->slice_start) > CROWD_NS && owner_elsewhere(l);
+}
+
 /* Waits while linked. ask_at: when to ask the owner to drop the lock, NEVER while somebody else is
  * responsible. */
 static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_t ask_at,
@@ -251,10 +263,12 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             ask_at = slice_end(l, n);
         if (now >= ask_at)
             ask_at = ask_now_or_later(l, n, role, flags, now);
+        if (role == NODE_WATCH && !look_again && crowds(l, now))
+            ask = true;
         if (ask || now >= ask_at) {
             ask_for_drop(l, n);
             /* A sprinter looks again soon: the request may have brought in somebody else. */
-            ask_at = now + (n->sprinter ? granularity : lock_interval(l));
+            ask_at = now + (policy_sprints(l, n) ? granularity : lock_interval(l));
             if (spin(l, n, state, NEVER, false))
                 continue;
         }

@@ -79,7 +79,7 @@ void *py_real_slow(const char *name)
 
 static inline bool in_gil(const void *object)
 {
-    return unlikely((uintptr_t)object - py_runtime.gil < py_runtime.gil_size);
+    return unlikely((uintptr_t)object - py_gil < PY_GIL_SIZE);
 }
 
 static inline struct lock *the_lock(void)

@@ -10,10 +10,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Reached without a look into the table of symbols that may be another library's. */
+#define HIDDEN __attribute__((visibility("hidden")))
+
+/* Where the interpreter's GIL structure starts, and how long it is: what each call of a wrapped
+ * mutex function compares with. No object of a program lies within PY_GIL_SIZE after PY_NO_GIL. */
+extern HIDDEN uintptr_t py_gil;
+enum { PY_GIL_SIZE = 208 };
+#define PY_NO_GIL UINTPTR_MAX
+
 struct py_runtime {
-    uintptr_t gil; /* the interpreter's GIL structure; 0: no interpreter was recognised */
-    uintptr_t gil_size;
-    pthread_mutex_t *mutex; /* in it */
+    pthread_mutex_t *mutex; /* in the GIL structure */
     pthread_mutex_t *switch_mutex;
     pthread_cond_t *cond;
     pthread_cond_t *switch_cond;
@@ -26,7 +33,7 @@ struct py_runtime {
     uintptr_t save_thread_size;
 };
 
-extern struct py_runtime py_runtime;
+extern HIDDEN struct py_runtime py_runtime;
 
 enum py_recognised {
     PY_NONE,    /* no CPython in this process */

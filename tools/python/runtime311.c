@@ -28,6 +28,9 @@ _Static_assert(PY_VERSION_HEX >> 16 == 0x030b, "this file is for CPython 3.11");
 #pragma weak PyEval_SaveThread
 
 struct py_runtime py_runtime;
+uintptr_t py_gil = PY_NO_GIL;
+
+_Static_assert(sizeof GIL == PY_GIL_SIZE, "the size that the wrappers compare with");
 
 /* The size of a symbol as its object file states it, or 0. */
 static size_t symbol_size(const void *address)
@@ -48,9 +51,8 @@ enum py_recognised py_recognise(void)
     if (!&Py_Version || Py_Version >> 16 != PY_VERSION_HEX >> 16 ||
         symbol_size(&_PyRuntime) != sizeof _PyRuntime)
         return PY_UNKNOWN;
+    py_gil = (uintptr_t)&GIL;
     py_runtime = (struct py_runtime){
-        .gil = (uintptr_t)&GIL,
-        .gil_size = sizeof GIL,
         .mutex = &GIL.mutex,
         .switch_mutex = &GIL.switch_mutex,
         .cond = &GIL.cond,
