@@ -3,6 +3,7 @@
 #   make                the libraries, the command, and the host libraries whose headers are here
 #   make deps           install what is missing (Debian); NO_DEPS=1 skips it
 #   make check          all tests           make check-python   CPython's own tests, both ways
+#   make model          all of tests/model: the lock's protocol, verified (make check: a part)
 #   make demo           stock CPython beside CPython on libgil, under a real load
 #   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
 #   make fault          every call fails at every occurrence: an hour
@@ -85,7 +86,7 @@ endif
 .SECONDARY:
 SANITISERS := tsan asan ubsan
 .PHONY: $(SANITISERS) $(SANITISERS:%=%-programs) steps-programs stress soak
-.PHONY: all deps test-programs lock-programs fault-programs check check-python fault coverage aarch64
+.PHONY: all deps test-programs lock-programs fault-programs check check-python model fault coverage aarch64
 .PHONY: bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
@@ -236,6 +237,10 @@ check-python:
 	@tools/deps.sh build check
 	@$(MAKE) --no-print-directory test-programs
 	@tests/python/suite
+
+model:
+	@tools/deps.sh check
+	@tests/model/check --all
 
 # ---- Side by side with stock CPython ----
 

@@ -46,8 +46,11 @@
  *
  * Memory orders: the CAS that sets LOCKED is an acquire, and every write that clears it or grants
  * the lock is a release, so that one owner sees all that the one before it did. The pairs of 3
- * and 4 are seq_cst. Fields that an owner publishes for waiters (owner, slice_start, least,
- * average, floor, watch, absent, a node's served) are hints to them, and relaxed. */
+ * and 4 are seq_cst. A node is passed on likewise: a push, and whatever sets IDLE or ORPHAN or puts
+ * it into the pool, is a release, and who acts on that acquires it. A CAS that fails only tells to
+ * try again, and is relaxed there, unless what it found is acted upon. Fields that an owner
+ * publishes for waiters (owner, slice_start, least, average, floor, watch, absent, a node's served) are
+ * hints to them, and relaxed. tests/model/orders.pml has each pair. */
 #define _GNU_SOURCE
 #include "lib/lock_impl.h"
 
@@ -200,8 +203,8 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
         __atomic_fetch_add(&word_node(from)->charged, now - l->slice_start, __ATOMIC_RELAXED);
     if (n->queued) {
         runqueue_remove(&l->queue, n);
-        if (relaxed_load(&l->asker) == n)
-            relaxed_store(&l->drop, 0);
+        if (relaxed_load(&l->asker) == n) /* seq_cst: then name_head looks who has given up */
+            __atomic_store_n(&l->drop, 0, __ATOMIC_SEQ_CST);
     }
     took(l, n);
     relaxed_store(&n->cpu, sched_getcpu());
@@ -317,9 +320,9 @@ static void goes_away(struct lock *l, struct node *n, int64_t now)
     relaxed_store(&l->absent, n);
 }
 
-/* The lock has just been freed for h (HASQ): makes it heir and wakes it. False: it has given up, and
- * the caller owns the lock again (invariant 4). Only now: an heir that still saw the lock taken
- * could go back to sleep before it is free. By now h may be doing something else, even for another
+/* The lock has just been freed for h (HASQ): makes it heir and wakes it. False: it has given up,
+ * and the caller owns the lock again (invariant 4). Not before it is freed: an heir that still saw
+ * the lock taken would go back to sleep. By now h may be doing something else, even for another
  * lock; a waiter that is made heir for nothing looks around once more. */
 static bool make_heir(struct lock *l, struct node *n, struct node *h)
 {

@@ -168,7 +168,7 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
         slice = now; /* the owner was alone, or has changed just now */
     if (n->sprinter && !policy_sprints(l, n))
         return NEVER; /* a new thread */
-    if (n->sprinter) /* the average grows by the slice's time divided by those who share it */
+    if (n->sprinter)  /* the average grows by the slice's time divided by those who share it */
         at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
     else
         at = ask_when_behind(l, n, owner, slice);

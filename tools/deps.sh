@@ -11,7 +11,7 @@ set -eu
 packages_of() {
     case $1 in
     build) echo gcc libc6-dev libpython3.11-dev python3 ;;
-    check) echo check pkg-config g++ libpython3.11 libpython3.11-testsuite ;;
+    check) echo check pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo | bench) echo wrk ;;
     coverage) echo gcovr ;;
     aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
