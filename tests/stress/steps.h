@@ -1,7 +1,7 @@
 /* What a build with LOCK_STEPS does at each step of the protocol (STEP in lib/lock_impl.h). The
  * environment variable STEPS lists what:
  *   delay   goes on at once, or after a yield, a spin or a short sleep, at random; or after a long
- *           one, at one kind of step after another
+ *           one, at a few kinds of steps, others in each moment
  *   signal  now and then raises SIGUSR2, whose handler write()s: at one kind of step after another
  *   log     notes the step in memory, to be written to the file $LOG at the end (replay.py)
  * The seed chooses the lock's limits, too (limits.h). In a build without LOCK_STEPS all this is
@@ -49,8 +49,9 @@ struct limits limits;
 
 static struct {
     bool delay, signal, log;
-    uint64_t one_in; /* delays */
-    atomic_int tag;  /* signals are raised at */
+    uint64_t one_in;  /* delays */
+    atomic_int tag;   /* signals are raised at */
+    atomic_uint slow; /* a bit for each kind of step that is delayed for long */
     atomic_ulong raised[TAGS];
     int pipe[2];
     atomic_ulong number;
@@ -87,12 +88,13 @@ static void note(const char *tag, const struct lock *l, const struct node *n)
     r->thread = (uint16_t)t;
 }
 
-/* One kind of step after another is delayed for so long that all others come to rest meanwhile. */
+/* At one kind of step, or at a few, others in each moment, a thread stays for so long that the rest
+ * come to rest. */
 static void delay(int tag)
 {
     uint64_t r = next_random(&step_thread.random);
 
-    if (tag == atomic_load(&steps.tag) && r % 4 == 0)
+    if (atomic_load(&steps.slow) >> tag & 1 && r % 4 == 0)
         usleep(50 + (r >> 32 & 255));
     if (r % steps.one_in)
         return;
@@ -204,7 +206,13 @@ static void steps_thread(int slot, uint64_t seed)
 /* Called now and then: the signals go on to the next kind of step. True: the log is full. */
 static bool steps_tick(unsigned ticks)
 {
-    atomic_store(&steps.tag, 1 + (int)(ticks / 16 % (TAGS - 1)));
+    uint64_t random = ticks / 16;
+    int tag = 1 + (int)(ticks / 32 % (TAGS - 1));
+
+    atomic_store(&steps.tag, tag);
+    atomic_store(&steps.slow, ticks / 16 % 2
+                                  ? 1u << tag
+                                  : (uint32_t)(next_random(&random) & next_random(&random)));
     return atomic_load(&steps.full);
 }
 

@@ -26,6 +26,7 @@ static unsigned long guarded; /* by the lock */
 static atomic_ulong turns;
 static atomic_bool stop;
 static bool defers, computing;
+static unsigned long threads;
 
 static void sleep_ns(int64_t ns)
 {
@@ -69,27 +70,47 @@ static void compute(int id, uint64_t *random)
     gil_lock_release(&lock);
 }
 
+/* Now and then it takes the lock right back, from the one that was woken for it. */
+static void use(uint64_t r)
+{
+    for (int again = r >> 52 & 3 ? 0 : (int)(r >> 54 & 3); again > 0; again--) {
+        gil_lock_release(&lock);
+        for (uint64_t i = r >> 56; i > 0; i--)
+            __builtin_ia32_pause();
+        gil_lock_acquire(&lock);
+    }
+    for (uint64_t i = r >> 24 & (r & 8 ? 4095 : 63); i > 0; i--)
+        __builtin_ia32_pause();
+}
+
+/* One thread gives up waiting, if there are two others: these get the lock from each other. */
+static bool get(int id, uint64_t r)
+{
+    if (id == 0 && threads > 2 && r % 4)
+        return gil_lock_acquire_for(&lock, (int64_t)(r >> 32) % (MS / 5)) == 0;
+    gil_lock_acquire(&lock);
+    return true;
+}
+
 static void *turn_main(void *arg)
 {
     uint64_t random = (uint64_t)(uintptr_t)arg;
+    int id = (int)(random % 16);
 
-    steps_thread((int)(random % 16), random);
+    steps_thread(id, random);
     if (computing)
-        compute((int)(random % 16) + 1, &random);
+        compute(id + 1, &random);
     while (!atomic_load(&stop)) {
         uint64_t r = next_random(&random);
-        unsigned long mine;
+        unsigned long seen = atomic_load(&turns);
 
-        if (r % 8)
-            gil_lock_acquire(&lock);
-        else if (gil_lock_acquire_for(&lock, (int64_t)(r >> 32) % MS) != 0)
-            continue;
-        guarded++;
-        mine = atomic_fetch_add(&turns, 1) + 1;
-        for (uint64_t i = r >> 24 & (r & 8 ? 4095 : 63); i > 0; i--)
-            __builtin_ia32_pause();
-        give_up(r >> 16 & 0xff);
-        while (atomic_load(&turns) == mine && !atomic_load(&stop))
+        if (get(id, r)) {
+            guarded++;
+            seen = atomic_fetch_add(&turns, 1) + 1;
+            use(r);
+            give_up(r >> 16 & 0xff);
+        }
+        while (atomic_load(&turns) == seen && !atomic_load(&stop))
             sched_yield();
         if ((r >> 8 & 63) == 0)
             sleep_ns((int64_t)(r >> 40 & 0xfffff));
@@ -107,12 +128,13 @@ static unsigned long number_from(const char *name, unsigned long otherwise)
 
 int main(void)
 {
-    unsigned long seed = number_from("SEED", 1), threads = number_from("THREADS", 2);
+    unsigned long seed = number_from("SEED", 1);
     unsigned long ticks = number_from("SECONDS", 2) * 1000 / TICK_MS, seen = 0;
     unsigned still = 0, longest = 0;
     pthread_t thread[THREADS_MAX];
     uint64_t random = seed;
 
+    threads = number_from("THREADS", 2);
     if (threads < 2 || threads > THREADS_MAX)
         return 2;
     printf("1..2\n# SEED=%lu THREADS=%lu\n", seed, threads);
