@@ -204,7 +204,8 @@ static inline bool lock_acquire_fast(struct lock *l, struct node *n)
 static inline bool lock_release_fast(struct lock *l, struct node *n)
 {
     STEP(T5, l, n);
-    if (unlikely(l->queue.count || relaxed_load(&l->drop) || relaxed_load(&l->slice_start)) ||
+    /* While anybody is queued, a slice is running. */
+    if (unlikely(relaxed_load(&l->drop) || relaxed_load(&l->slice_start)) ||
         unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
         return false;
     relaxed_store(&n->state, NODE_IDLE);

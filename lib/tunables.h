@@ -31,8 +31,8 @@
  * wait.c. */
 #define LATE_NS 100000
 
-/* What interrupting a slice costs whoever asks for it: about what a switch takes. */
-#define INTERRUPTION_NS 3000
+/* What a thread is charged for interrupting the slice of another. */
+#define INTERRUPTION_NS 1500
 
 /* How far behind the owner a thread that does not sprint must be to ask at once. */
 #define GRANULARITY_NS 500000
