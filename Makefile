@@ -196,7 +196,7 @@ stress soak:
 	@$(MAKE) --no-print-directory test-programs steps-programs $(SANITISERS:%=%-programs)
 	@tests/stress/$@
 
-$(SANITISERS):
+tsan asan ubsan:
 	@tools/deps.sh build check
 	@$(MAKE) --no-print-directory $@-programs
 	@tests/sanitise/run $@

@@ -152,7 +152,8 @@ struct node *node_find(struct lock *l)
         relaxed_store(&n->charged, 0);
         relaxed_store(&n->left, 0);
         relaxed_store(&n->sprinter, false);
-        n->heir_since = n->absence = 0;
+        relaxed_store(&n->absence, 0);
+        n->heir_since = 0;
         n->newcomer = true;
         n->queued = n->dropped = false;
         n->since_call = NEVER / 2; /* it has to make a call first */
