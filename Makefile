@@ -6,6 +6,11 @@
 #   make model          all of tests/model: the lock's protocol, verified (make check: a part)
 #   make demo           stock CPython beside CPython on libgil, under a real load
 #   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
+#   make fault          every call fails at every occurrence: an hour
+#   make coverage       what the tests of the lock cover, in a build of its own
+#   make aarch64        the lock's unit tests, cross-compiled, on an emulator
+#   make tsan, make asan, make ubsan        the lock's tests under a sanitizer, in builds of their own
+#   make stress         the stress tests at length           make soak           SECONDS=600 of them
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
 # into the command, tools/python/ into the CPython drop-in. Tests:
@@ -13,6 +18,7 @@
 #   tests/unit/NAME.c           a libcheck program        $(BUILD)/tests/NAME
 #   tests/AREA/NAME.c, .cc      a program for the tests   $(BUILD)/tests/AREA/NAME
 #   tests/AREA/NAMEmodule.c     a Python extension        $(BUILD)/tests/AREA/NAME.so
+#   tests/AREA/NAMEpreload.c    to be preloaded           $(BUILD)/tests/AREA/NAME.so
 #   tests/AREA/NAME.test        a script that tests/run runs
 #
 # tools/bench/NAME.c is a program of the benchmarks, $(BUILD)/bench/NAME, and NAMEmodule.c a Python
@@ -58,12 +64,16 @@ LIB_OBJ  := $(call obj,$(LIB_SRC))
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 
-TEST_SRC    := $(filter-out tests/unit/% tests/model/%,$(wildcard tests/*/*.c tests/*/*.cc))
+TEST_SRC    := $(wildcard tests/*/*.c tests/*/*.cc)
+TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(TEST_SRC))
+STEP_SRC    := $(addprefix tests/stress/,lock_stress.c turns.c stops.c)
+TEST_SRC    := $(filter-out tests/stress/stops.c,$(TEST_SRC))
 TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %module.c,$(TEST_SRC)))
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
-TEST_PROG   := $(basename $(filter-out %module.c %/alwaysdeferred.c,$(TEST_SRC)))
+TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
+TEST_PROG   := $(basename $(filter-out %module.c %preload.c %/alwaysdeferred.c,$(TEST_SRC)))
 TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD)/%) \
-               $(TEST_MODULE:%module.c=$(BUILD)/%.so) \
+               $(TEST_MODULE:%module.c=$(BUILD)/%.so) $(TEST_PRELOAD:%preload.c=$(BUILD)/%.so) \
                $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC)))
 
 all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/gil $(DROPIN)
@@ -74,7 +84,10 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test-programs check check-python model bench-programs demo bench install uninstall clean
+SANITISERS := tsan asan ubsan
+.PHONY: $(SANITISERS) $(SANITISERS:%=%-programs) steps-programs stress soak
+.PHONY: all deps test-programs lock-programs fault-programs check check-python model fault coverage aarch64
+.PHONY: bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
 
@@ -87,7 +100,7 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables -I$(PYTHON_INCLUDE)
 
 $(BUILD)/libgil.a: $(LIB_OBJ)
-	$(call say,AR,$@) rm -f $@; ar rcs $@ $^
+	$(call say,AR,$@) rm -f $@; $(AR) rcs $@ $^
 
 $(BUILD)/libgil.so.$(SOVERSION): $(LIB_OBJ) lib/libgil.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,libgil.so.$(SOVERSION) \
@@ -107,6 +120,8 @@ $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/pyt
 
 # ---- Tests ----
 
+CHECK = $(shell pkg-config --cflags --libs check)
+
 # A program that needs more libraries: $(BUILD)/tests/AREA/NAME: TEST_LIBS = -lfoo
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
@@ -117,12 +132,22 @@ $(BUILD)/tests/python/%: CXXBASE += -I$(PYTHON_INCLUDE)
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -o $@ $< $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) \
-	    $(shell pkg-config --cflags --libs check) -pthread
+	    $(CHECK) -pthread
+
+# With a library of its own, which calls the test at each step of the protocol.
+$(BUILD)/tests/races: tests/unit/races.c $(LIB_SRC)
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) \
+	    $(CHECK) -pthread
 
 $(BUILD)/tests/%.so: tests/%module.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -fvisibility=default -I$(PYTHON_INCLUDE) -shared -o $@ $< \
 	    $(LDFLAGS) $(TEST_LIBS) -pthread
+
+$(BUILD)/tests/%.so: tests/%preload.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -fvisibility=default -shared -o $@ $< $(LDFLAGS) -ldl
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libgil.a
 	@mkdir -p $(@D)
@@ -146,8 +171,67 @@ test-programs: all bench-programs $(TEST_BIN)
 # What `deps` installs is looked for when the makefile is read, so a second make does the work.
 check:
 	@tools/deps.sh build check
-	@$(MAKE) --no-print-directory test-programs
+	@$(MAKE) --no-print-directory test-programs steps-programs $(SANITISERS:%=%-programs)
 	@tests/run
+
+# $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
+fault-programs: $(BUILD)/tests/fault/scenario $(BUILD)/tests/fault/fault.so
+lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress
+
+tsan-programs: FLAGS = -O1 -fsanitize=thread
+asan-programs: FLAGS = -O1 -fsanitize=address
+ubsan-programs: FLAGS = -O1 -fsanitize=undefined -fno-sanitize-recover=undefined
+$(SANITISERS:%=%-programs): %-programs:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$* \
+	    CFLAGS="-g -fno-omit-frame-pointer $(FLAGS)" lock-programs
+
+# The lock with a hook at each step of its protocol, and limits that a run chooses.
+STEP_FLAGS   = -O2 -g -DLOCK_STEPS -include tests/stress/limits.h
+steps-programs:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/steps CFLAGS="$(STEP_FLAGS)" \
+	    $(STEP_SRC:tests/%.c=$(BUILD)/steps/tests/%)
+
+stress soak:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs steps-programs $(SANITISERS:%=%-programs)
+	@tests/stress/$@
+
+$(SANITISERS):
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory $@-programs
+	@tests/sanitise/run $@
+
+# $(BUILD)/coverage is a build of its own. Its programs write down what they cover even when they
+# abort, as some do on purpose.
+COVERAGE  := $(BUILD)/coverage
+FLUSH     := $(COVERAGE)/obj/tests/coverage/flush.o
+
+coverage:
+	@tools/deps.sh build check coverage
+	@rm -rf $(COVERAGE)
+	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CC=gcc CFLAGS="-O1 -g" $(FLUSH)
+	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CC=gcc LDFLAGS="--coverage $(FLUSH)" \
+	    CFLAGS="-O0 -g --coverage -fprofile-update=atomic" lock-programs fault-programs \
+	    $(COVERAGE)/tests/stress/crash
+	@BUILD=$(COVERAGE) tests/coverage/measure
+
+# Debian's cross compiler and its libcheck for arm64; the programs run on an emulator.
+AARCH64       := $(BUILD)/aarch64
+AARCH64_CHECK := -I$(AARCH64)/root/usr/include -L$(AARCH64)/root/usr/lib/aarch64-linux-gnu \
+                 -lcheck_pic -lsubunit -lrt -lm
+
+aarch64:
+	@tools/deps.sh build aarch64
+	@tests/aarch64/libcheck $(AARCH64)/root
+	@$(MAKE) --no-print-directory BUILD=$(AARCH64) CC=aarch64-linux-gnu-gcc \
+	    AR=aarch64-linux-gnu-ar CHECK="$(AARCH64_CHECK)" lock-programs
+	@BUILD=$(AARCH64) tests/aarch64/run
+
+fault:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory test-programs
+	@FULL=1 tests/fault/lock.test
+	@FULL=1 tests/fault/python.test
 
 check-python:
 	@tools/deps.sh build check

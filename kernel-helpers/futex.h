@@ -1,5 +1,7 @@
 /* The futex system call, for words that are private to the process.
  *
+ * A kernel that refuses either ends the process.
+ *
  * Neither function touches errno, and neither is a cancellation point. Every caller tolerates
  * spurious wake-ups: a late wake may hit a word that has been put to another use. */
 #ifndef KERNEL_HELPERS_FUTEX_H

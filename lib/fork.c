@@ -20,6 +20,7 @@ void lock_reset(struct lock *l)
     relaxed_store(&l->owner, NULL);
     relaxed_store(&l->head, NULL);
     relaxed_store(&l->drop, 0);
+    relaxed_store(&l->absent, NULL);
     relaxed_store(&l->watch, 0);
     relaxed_store(&l->slice_start, 0);
     relaxed_store(&l->slice_end, 0);

@@ -49,7 +49,7 @@
  * and 4 are seq_cst. A node is passed on likewise: a push, and whatever sets IDLE or ORPHAN or puts
  * it into the pool, is a release, and who acts on that acquires it. A CAS that fails only tells to
  * try again, and is relaxed there, unless what it found is acted upon. Fields that an owner
- * publishes for waiters (owner, slice_start, least, average, floor, watch, a node's served) are
+ * publishes for waiters (owner, slice_start, least, average, floor, watch, absent, a node's served) are
  * hints to them, and relaxed. tests/model/orders.pml has each pair. */
 #define _GNU_SOURCE
 #include "lib/lock_impl.h"
@@ -92,7 +92,7 @@ static void drain(struct lock *l)
  * changed. If that says SLEEPING, the caller has to wake the waiter, and nobody else will. */
 static uint32_t set_role(struct node *n, uint32_t role)
 {
-    uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
+    uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE); /* of ORPHAN, to recycle it */
 
     do {
         if (!is_waiting(state))
@@ -313,6 +313,13 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     return true;
 }
 
+/* The caller gives up the lock by itself while others wait. */
+static void goes_away(struct lock *l, struct node *n, int64_t now)
+{
+    relaxed_store(&n->left, now);
+    relaxed_store(&l->absent, n);
+}
+
 /* The lock has just been freed for h (HASQ): makes it heir and wakes it. False: it has given up,
  * and the caller owns the lock again (invariant 4). Not before it is freed: an heir that still saw
  * the lock taken would go back to sleep. By now h may be doing something else, even for another
@@ -422,8 +429,10 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         if (asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS)) {
             if (grant(l, n, h, now))
                 return false;
-        } else if (free_for_heir(l, n, h, now)) {
-            return false;
+        } else {
+            goes_away(l, n, now);
+            if (free_for_heir(l, n, h, now))
+                return false;
         }
     }
 }
@@ -461,7 +470,9 @@ void lock_complete(struct lock *l, struct node *n)
 {
     int64_t start = relaxed_load(&l->slice_start);
     struct node *h = relaxed_load(&l->head);
+    int64_t now = clock_now_ns();
 
+    goes_away(l, n, now);
     relaxed_store(&n->state, NODE_IDLE);
     STEP(T9, l, n);
     if (!word_cas(l, WORD_DEFERRED | (uintptr_t)n, WORD_HASQ)) { /* T9 */
@@ -470,7 +481,7 @@ void lock_complete(struct lock *l, struct node *n)
     }
     count_up(n->stats.deferred_ended);
     if (start)
-        __atomic_fetch_add(&n->charged, clock_now_ns() - start, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&n->charged, now - start, __ATOMIC_RELAXED);
     if (!make_heir(l, n, h)) {
         took(l, n);
         lock_release_slow(l, n, RELEASE_PLAIN);

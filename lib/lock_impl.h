@@ -12,6 +12,7 @@
 
 #include "kernel-helpers/futex.h"
 #include "lib/runqueue.h"
+#include "lib/tunables.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -61,6 +62,8 @@ struct node {
     int64_t since_call;   /* GIL time used since it last released the lock unasked */
     int64_t charged;      /* GIL time that others found it had used; added to served on joining */
     int64_t arrived;      /* when it began to wait */
+    int64_t left;         /* when it last gave the lock up while others waited, or 0: it is back */
+    int64_t absence;      /* how long it is typically away then */
     int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */
     struct lock *lock;    /* which lock it is for; NULL: none */
     struct node *sibling; /* the thread's next node */
@@ -76,7 +79,9 @@ struct lock {
     struct node *head;  /* the responsible waiter that an owner has named; NULL: the next to push */
     uint32_t drop;      /* somebody asked the owner to drop the lock */
     struct node *asker; /* who asked last */
-    uint32_t watch;     /* releases are being deferred: a head looks every WATCH_NS */
+    struct node *absent; /* who gave it up last of its own accord, while others waited */
+    int64_t made_room;   /* `left` of the absent thread that the head last made room for */
+    uint32_t watch;      /* releases are being deferred: a head looks every WATCH_NS */
     int64_t slice_start; /* since when the owner's time is charged; 0: since the first arrival */
     int64_t slice_end;   /* how long it may keep the lock when others want it */
     int64_t least;       /* when the slice began: served time of the least served waiter; 0: none */
@@ -88,7 +93,8 @@ struct lock {
     gil_drop_request_fn *on_drop;
     void *on_drop_arg;
     uint32_t policy;
-    uint32_t spinners; /* waiters that spin at the moment */
+    uint32_t spinners;  /* waiters that spin at the moment */
+    bool owner_may_end; /* a thread that ends while it owns the lock leaves it taken, for ever */
     /* The owner's own. */
     struct runqueue queue __attribute__((aligned(64)));
     bool deferred_in_slice; /* a deferral was tried since slice_start */
@@ -99,34 +105,6 @@ struct lock {
 _Static_assert(sizeof(struct lock) <= sizeof(gil_lock), "gil_lock is large enough");
 _Static_assert(_Alignof(struct lock) <= _Alignof(gil_lock), "gil_lock is aligned enough");
 _Static_assert(_Alignof(struct node) > WORD_FLAGS, "a node's address leaves the flag bits free");
-
-/* ---- Tunables, ns. ---- */
-
-/* A spinner's longest stay: half of what waking an idle CPU costs. */
-#define SPIN_NS 20000
-
-/* How often the head looks for deferrals, and how soon it looks again at one that it has seen:
- * timers add 50 to 100 µs. Together they bound how long a deferral that nobody completes keeps the
- * head waiting. */
-#define WATCH_NS      250000
-#define LOOK_AGAIN_NS 30000
-
-/* Slices without a deferral until heads stop watching; otherwise each slice of a thread that
- * defers would begin by waking the head. */
-#define WATCH_SLICES 8
-
-/* How long an heir may be passed over before it is granted the lock. */
-#define HEIR_NS 200000
-
-/* How long a computing thread that took the lock from one that deferred may stay where it is: see
- * crowds() in wait.c. */
-#define CROWD_NS 150000
-
-/* How far behind the owner a thread that does not sprint must be to ask at once. */
-#define GRANULARITY_NS 500000
-
-/* A sprinter's slice: short, since it gets the lock ahead of others. */
-#define SPRINT_NS 100000
 
 static inline struct lock *lock_of(gil_lock *lock)
 {
@@ -178,7 +156,7 @@ struct node *node_find(struct lock *l);
 static inline struct node *node_of(struct lock *l)
 {
     struct node *n = thread_nodes;
-    return likely(n && n->lock == l) ? n : node_find(l);
+    return likely(n && relaxed_load(&n->lock) == l) ? n : node_find(l);
 }
 
 /* Puts a node that is not linked anywhere back into the pool. */
@@ -186,6 +164,9 @@ void node_recycle(struct node *n);
 
 /* Calls fn for every node that was ever made, whoever has it now. */
 void node_each(void (*fn)(struct node *n, void *arg), void *arg);
+
+/* Waits until the threads that are ending have written what they write to their locks. */
+void node_await_exits(void);
 
 /* In a forked child: keeps the calling thread's nodes, and returns all others to the pool. */
 void node_after_fork(void);

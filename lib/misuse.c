@@ -1,4 +1,16 @@
-/* Misuse of the interface ends the process, with one line that says who did what. */
+/* Misuse of the interface ends the process, with one line that says who did what.
+ *
+ * What else can go wrong with a program (tests/stress/crash.c)
+ * - A thread ends while it owns a lock: misuse, see node.c; but a host may ask for the lock to stay
+ *   taken (owner_may_end), as the CPython drop-in does, where the interpreter's own has no owner.
+ * - abort(), exit() or a fatal signal, wherever it comes: the process ends. The library handles no
+ *   signal, and nothing of it runs at exit.
+ * - A forked child is killed: the lock is private memory, and the parent notices nothing.
+ * - A debugger stops one thread: whoever needs the lock waits if it owns it, or is granted it;
+ *   nothing is lost, and all go on when it does.
+ * - Priorities: a waiter sleeps after SPIN_NS at most, so an owner of low priority gets the
+ *   processor from a waiter of a higher one. There is no priority inheritance: a third thread that
+ *   keeps the owner from running keeps its waiters waiting. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>

@@ -4,17 +4,19 @@
  * unmapped), so that a late wake-up or a late look at a node that has changed hands does no harm. A
  * node belongs to one thread and one lock at a time. Getting a node takes no lock and allocates
  * with mmap only. */
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel-helpers/cannot.h"
+#include "kernel-helpers/clock.h"
 #include "lib/lock_impl.h"
 
-enum { CHUNK_NODES = 256, CHUNKS_MAX = 16384 };
+enum { CHUNKS_MAX = 16384 };
 
 _Thread_local struct node *thread_nodes;
 
@@ -22,6 +24,8 @@ static struct node *chunks[CHUNKS_MAX];
 static uint32_t nodes_made;
 static uint64_t free_list; /* index + 1 of the first free node; a change count above, against ABA */
 static pthread_key_t exit_key;
+static int start_error;  /* why node_start failed; reported when the first node is wanted */
+static uint32_t exiting; /* threads that are in thread_exit */
 
 static struct node *node_at(uint32_t index)
 {
@@ -31,8 +35,7 @@ static struct node *node_at(uint32_t index)
 
 static _Noreturn void out_of_nodes(const char *why)
 {
-    dprintf(STDERR_FILENO, "libgil: cannot make a lock node for another thread: %s\n", why);
-    abort();
+    cannot("make a lock node for another thread", why);
 }
 
 /* Makes sure that the chunk exists; two threads may try, and one of them wins. */
@@ -47,7 +50,7 @@ static void chunk_map(uint32_t chunk)
         return;
     fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (fresh == MAP_FAILED)
-        out_of_nodes("no memory");
+        out_of_nodes(strerror(errno));
     for (uint32_t i = 0; i < CHUNK_NODES; i++)
         fresh[i].index = chunk * CHUNK_NODES + i;
     if (!__atomic_compare_exchange_n(&chunks[chunk], &none, fresh, false, __ATOMIC_ACQ_REL,
@@ -94,14 +97,41 @@ static struct node *node_make(void)
     return node_at(index);
 }
 
+/* The calling thread has its first node: it gives its nodes back when it ends. */
+static void call_at_exit(void)
+{
+    int error = start_error ? start_error : pthread_setspecific(exit_key, &thread_nodes);
+
+    if (error)
+        out_of_nodes(strerror(error));
+}
+
+/* Others may be reading counters, and what a waiter publishes, when the node changes hands. */
+static void clear_stats(struct gil_thread_stats *s)
+{
+    for (uint64_t *counter = &s->acquires; counter <= &s->wait_max_ns; counter++)
+        relaxed_store(counter, 0);
+    relaxed_store(&s->tid, 0);
+    relaxed_store(&s->threads, 0);
+}
+
+static void start_stats(struct node *n)
+{
+    clear_stats(&n->stats);
+    relaxed_store(&n->stats.tid, n->tid);
+    relaxed_store(&n->stats.threads, 1);
+}
+
 struct node *node_find(struct lock *l)
 {
     struct node **link = &thread_nodes, *n, **spare = NULL;
 
     for (; (n = *link); link = &n->sibling) {
-        if (n->lock == l)
+        const struct lock *of = relaxed_load(&n->lock);
+
+        if (of == l)
             break;
-        if (!n->lock) /* its lock was destroyed */
+        if (!of) /* its lock was destroyed */
             spare = link;
     }
     if (!n && spare) {
@@ -114,15 +144,17 @@ struct node *node_find(struct lock *l)
         n = node_make();
         n->tid = (int32_t)syscall(SYS_gettid);
         if (!thread_nodes)
-            pthread_setspecific(exit_key, &thread_nodes);
+            call_at_exit();
     }
-    if (n->lock != l) {
-        memset(&n->stats, 0, sizeof n->stats);
-        n->stats.tid = n->tid;
-        n->stats.threads = 1;
-        n->served = n->charged = n->heir_since = 0;
+    if (relaxed_load(&n->lock) != l) {
+        start_stats(n);
+        relaxed_store(&n->served, 0);
+        relaxed_store(&n->charged, 0);
+        relaxed_store(&n->left, 0);
+        relaxed_store(&n->sprinter, false);
+        n->heir_since = n->absence = 0;
         n->newcomer = true;
-        n->queued = n->dropped = n->sprinter = false;
+        n->queued = n->dropped = false;
         n->since_call = NEVER / 2; /* it has to make a call first */
         relaxed_store(&n->cpu, -1);
         relaxed_store(&n->state, NODE_IDLE);
@@ -151,15 +183,38 @@ static void fold_stats(struct lock *l, const struct gil_thread_stats *s)
     __atomic_fetch_add(&l->ended.threads, 1, __ATOMIC_RELAXED);
 }
 
+/* Does the calling thread own a lock? */
+static bool owns_any(void)
+{
+    for (const struct node *n = thread_nodes; n; n = n->sibling)
+        if (relaxed_load(&n->state) == NODE_HELD)
+            return true;
+    return false;
+}
+
+/* Nobody could ever take the lock again. A host that gives locks up to ending threads says so. */
+static void ends_as_owner(const struct lock *l)
+{
+    if (!relaxed_load(&l->owner_may_end))
+        misuse("the end of a thread", l, "it owns the lock");
+}
+
 /* The thread ends: a node that is still linked in a queue stays there, for the owner to reap. */
 static void thread_exit(void *arg)
 {
+    static _Thread_local int rounds;
     struct node *n = thread_nodes, *next;
 
     (void)arg;
+    /* Another key's destructor may still release what the thread owns: it comes back last. */
+    if (owns_any() && ++rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        pthread_setspecific(exit_key, &thread_nodes);
+        return;
+    }
     thread_nodes = NULL;
+    __atomic_fetch_add(&exiting, 1, __ATOMIC_SEQ_CST); /* before it looks at its locks */
     for (; n; n = next) {
-        struct lock *l = n->lock;
+        struct lock *l = __atomic_load_n(&n->lock, __ATOMIC_SEQ_CST);
         uint32_t state = NODE_ABANDONED;
 
         next = n->sibling;
@@ -167,16 +222,27 @@ static void thread_exit(void *arg)
             if (relaxed_load(&n->state) == NODE_DEFERRING)
                 lock_complete(l, n);
             fold_stats(l, &n->stats);
-            memset(&n->stats, 0, sizeof n->stats);
+            clear_stats(&n->stats);
         }
         STEP(T26, l, n);
-        if (!__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE) &&
-            state == NODE_IDLE)
+        if (__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            continue;
+        if (state == NODE_IDLE)
             node_recycle(n);
-        /* A thread that ends while it owns the lock keeps its node: the lock stays taken, and a
-         * message about it can still name the thread. */
+        else if (state == NODE_HELD)
+            ends_as_owner(l); /* otherwise it keeps its node, and the lock stays taken */
     }
+    __atomic_fetch_sub(&exiting, 1, __ATOMIC_SEQ_CST);
+}
+
+void node_await_exits(void)
+{
+    uint32_t some;
+
+    /* The wait is no more than a pause: nobody wakes it. */
+    while ((some = __atomic_load_n(&exiting, __ATOMIC_SEQ_CST)))
+        futex_wait(&exiting, some, clock_now_ns() + 100000);
 }
 
 void node_each(void (*fn)(struct node *n, void *arg), void *arg)
@@ -203,18 +269,18 @@ static void forget_unless_mine(struct node *n, void *arg)
 void node_after_fork(void)
 {
     free_list = 0;
+    exiting = 0;
     node_each(forget_unless_mine, NULL);
     for (struct node *n = thread_nodes; n; n = n->sibling) {
         n->tid = (int32_t)syscall(SYS_gettid);
-        memset(&n->stats, 0, sizeof n->stats);
-        n->stats.tid = n->tid;
-        n->stats.threads = 1;
+        start_stats(n);
     }
 }
 
 /* Before the first lock is used: later keys might need an allocation to be set. */
 __attribute__((constructor)) static void node_start(void)
 {
-    pthread_key_create(&exit_key, thread_exit);
-    pthread_atfork(NULL, NULL, lock_after_fork);
+    start_error = pthread_key_create(&exit_key, thread_exit);
+    if (!start_error)
+        start_error = pthread_atfork(NULL, NULL, lock_after_fork);
 }

@@ -14,8 +14,8 @@
  * equals: otherwise one with a long lead, having slept, would keep the others waiting until it has
  * used it up. Since the average moves both ways while they wait, later ones may pass; one that has
  * waited for half an interval is next. A new thread, which may be there to answer a request, waits
- * among them for its first turn; it starts with a debt of an interval, so that a thread per request
- * does not starve the others.
+ * among them for its first turn, but does not ask for it; it starts with a debt of a quarter of an
+ * interval, so that a thread per request does not starve the others.
  *
  * Another thread asks before the end of a slice only when nobody else would get the lock, and it
  * is behind the owner by more than a granularity; or by more than an interval and a granularity,
@@ -59,7 +59,7 @@ static struct node *choose(struct lock *l, int64_t now)
     struct node *oldest = runqueue_oldest(q), *computing, *sprinter;
     int64_t interval = lock_interval(l), most;
 
-    if (!oldest || l->policy == GIL_FIFO)
+    if (!oldest || relaxed_load(&l->policy) == GIL_FIFO)
         return oldest;
     if (now - oldest->arrived > (int64_t)(q->count + 1) * interval)
         return oldest;
@@ -116,7 +116,7 @@ void policy_join(struct lock *l, struct node *n)
     if (average < floor)
         average = floor;
     if (n->newcomer)
-        served = average + interval;
+        served = average + interval / 4;
     else if (sprinter)
         served = clamp(served, average - 2 * interval, average + policy_granularity(l));
     else
@@ -166,7 +166,9 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
         return NEVER;
     if (!slice || slice > now)
         slice = now; /* the owner was alone, or has changed just now */
-    if (n->sprinter) /* the average grows by the slice's time divided by those who share it */
+    if (n->sprinter && !policy_sprints(l, n))
+        return NEVER; /* a new thread */
+    if (n->sprinter)  /* the average grows by the slice's time divided by those who share it */
         at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
     else
         at = ask_when_behind(l, n, owner, slice);

@@ -6,10 +6,6 @@
 
 #include "lib/lock_impl.h"
 
-/* Heap insertions a step and class: a step is one release, and this many take about half a
- * microsecond. */
-enum { SETTLE_MAX = 16 };
-
 static uint32_t rank(const struct node *n)
 {
     return n ? n->q.rank : 0;

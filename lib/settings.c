@@ -35,8 +35,8 @@ int64_t gil_lock_get_interval(const gil_lock *lock)
 
 void gil_lock_on_drop_request(gil_lock *lock, gil_drop_request_fn *fn, void *arg)
 {
-    lock_of(lock)->on_drop = fn;
-    lock_of(lock)->on_drop_arg = arg;
+    relaxed_store(&lock_of(lock)->on_drop_arg, arg);
+    relaxed_store(&lock_of(lock)->on_drop, fn);
 }
 
 bool gil_lock_held(const gil_lock *lock)
@@ -49,17 +49,27 @@ bool gil_lock_drop_requested(const gil_lock *lock)
     return relaxed_load(&((const struct lock *)lock)->drop);
 }
 
+/* The node's thread may be ending meanwhile, and the node belong to another by then: nothing is
+ * written but by a CAS from what was seen of this lock. */
 static void forget_lock(struct node *n, void *lock)
 {
-    if (relaxed_load(&n->lock) != lock)
+    uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
+    struct lock *l = lock;
+
+    if (__atomic_load_n(&n->lock, __ATOMIC_ACQUIRE) != l)
         return;
-    if (is_waiting(relaxed_load(&n->state)))
-        misuse("gil_lock_destroy", lock, "a thread waits for the lock");
+    if (is_waiting(state))
+        misuse("gil_lock_destroy", l, "a thread waits for the lock");
     /* A node that is still linked is unlinked with the queue, which is dropped as a whole. */
-    if (relaxed_load(&n->state) == NODE_ORPHAN)
-        node_recycle(n);
-    relaxed_store(&n->state, NODE_IDLE);
-    relaxed_store(&n->lock, NULL);
+    while (is_abandoned(state) || state == NODE_DEFERRING) {
+        if (!__atomic_compare_exchange_n(&n->state, &state, NODE_IDLE, false, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_ACQUIRE))
+            continue;
+        if (state == NODE_ORPHAN)
+            node_recycle(n);
+        break;
+    }
+    __atomic_compare_exchange_n(&n->lock, &l, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 void gil_lock_destroy(gil_lock *lock)
@@ -69,5 +79,6 @@ void gil_lock_destroy(gil_lock *lock)
     if (relaxed_load(&l->word) & (WORD_LOCKED | WORD_DEFERRED))
         misuse("gil_lock_destroy", l, "the lock is still in use");
     node_each(forget_lock, l);
+    node_await_exits();
     memset(lock, 0, sizeof *lock);
 }

@@ -13,8 +13,8 @@ static void copy(struct gil_thread_stats *to, const struct gil_thread_stats *fro
     const uint64_t *f = &from->acquires;
     uint64_t *t = &to->acquires;
 
-    to->tid = from->tid;
-    to->threads = from->threads;
+    to->tid = relaxed_load(&from->tid);
+    to->threads = relaxed_load(&from->threads);
     while (f <= &from->wait_max_ns)
         *t++ = relaxed_load(f++);
 }

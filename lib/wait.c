@@ -8,26 +8,14 @@
 
 #include "kernel-helpers/clock.h"
 #include "kernel-helpers/cpus.h"
+#include "kernel-helpers/pause.h"
 #include "lib/lock_impl.h"
-
-/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
- * so that it spins for the last few microseconds instead of being late. */
-#define EARLY_NS 50000
-
-/* A newcomer's first look: how many times it reads the word before it queues, about 1 µs. An owner
- * that only passes through is gone by then. */
-#define GLANCES 24
 
 static uint32_t spinners_max;
 
 __attribute__((constructor)) static void wait_start(void)
 {
     spinners_max = (uint32_t)cpus_usable() - 1;
-}
-
-static inline void pause_cpu(void)
-{
-    __builtin_ia32_pause();
 }
 
 /* Does it make sense to spin: has the owner probably got another CPU? */
@@ -65,14 +53,14 @@ static bool spin(struct lock *l, struct node *n, uint32_t state, int64_t until, 
 /* Asks the owner to drop the lock. */
 static void ask_for_drop(struct lock *l, struct node *n)
 {
-    gil_drop_request_fn *fn = l->on_drop;
+    gil_drop_request_fn *fn = relaxed_load(&l->on_drop);
 
     count_up(n->stats.requests);
     relaxed_store(&l->asker, n);
     STEP(T18, l, n);
     __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
     if (fn)
-        fn((gil_lock *)l, l->on_drop_arg);
+        fn((gil_lock *)l, relaxed_load(&l->on_drop_arg));
 }
 
 /* Gives up waiting. False: the lock was granted first. Afterwards somebody else is responsible, if
@@ -211,16 +199,36 @@ static bool take_if_free(struct lock *l, struct node *n, struct sight *last, boo
     return lock_try_take(l, n);
 }
 
-/* Does the owner probably crowd out the thread that it took the lock from? That one deferred a
- * release, blocked, and woke the owner, mostly on its own processor. When it can go on, the kernel
- * may leave it behind the owner until the next tick, beside an idle processor. Asking once moves
- * the computing to the head's processor, and costs little where nobody was crowded out. */
-static bool crowds(const struct lock *l, int64_t now)
+/* A thread that gave up the lock to block woke the owner mostly on its own processor. When it can go
+ * on, the kernel may leave it behind a computing owner until the next tick, even beside an idle
+ * processor. The head, on that other processor, therefore asks once for each absence that lasts
+ * longer than it typically does: the computing moves over, and costs little if nobody was held up.
+ * True: ask. */
+static bool makes_room(struct lock *l, int64_t now)
 {
-    const struct node *owner = relaxed_load(&l->owner);
+    const struct node *owner = relaxed_load(&l->owner), *absent = relaxed_load(&l->absent);
+    int64_t left;
 
-    return relaxed_load(&l->watch) == WATCH_SLICES && owner && !relaxed_load(&owner->sprinter) &&
-           now - relaxed_load(&l->slice_start) > CROWD_NS && owner_elsewhere(l);
+    if (!absent || relaxed_load(&absent->state) != NODE_IDLE || !owner ||
+        relaxed_load(&owner->sprinter) || !owner_elsewhere(l))
+        return false;
+    left = relaxed_load(&absent->left);
+    if (!left || left == relaxed_load(&l->made_room) ||
+        now - left < relaxed_load(&absent->absence) + LATE_NS)
+        return false;
+    relaxed_store(&l->made_room, left);
+    return true;
+}
+
+/* n is back: updates how long it is typically away. One that was held up counts as a little late. */
+static void came_back(struct node *n, int64_t now)
+{
+    int64_t away = now - n->left, most = 2 * n->absence + LATE_NS / 5;
+
+    if (!n->left)
+        return;
+    relaxed_store(&n->absence, n->absence + ((away < most ? away : most) - n->absence) / 8);
+    relaxed_store(&n->left, 0);
 }
 
 /* Waits while linked. ask_at: when to ask the owner to drop the lock, NEVER while somebody else is
@@ -263,9 +271,11 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             ask_at = slice_end(l, n);
         if (now >= ask_at)
             ask_at = ask_now_or_later(l, n, role, flags, now);
-        if (role == NODE_WATCH && !look_again && crowds(l, now))
+        if (role == NODE_WATCH && !look_again && makes_room(l, now))
             ask = true;
         if (ask || now >= ask_at) {
+            if (now < slice_end(l, n))
+                __atomic_fetch_add(&n->charged, INTERRUPTION_NS, __ATOMIC_RELAXED);
             ask_for_drop(l, n);
             /* A sprinter looks again soon: the request may have brought in somebody else. */
             ask_at = now + (policy_sprints(l, n) ? granularity : lock_interval(l));
@@ -349,6 +359,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
     if (glance(l, n))
         return true;
     now = clock_now_ns();
+    came_back(n, now);
     /* Still linked from a wait that timed out: wait on in place. Otherwise queue. */
     state = NODE_ABANDONED;
     STEP(T23, l, n);

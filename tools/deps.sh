@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that the named groups need and that are missing.
 #
-#   tools/deps.sh GROUP...        groups: build, check, demo, bench; NO_DEPS=1 does nothing
+#   tools/deps.sh GROUP...        groups: build, check, demo, bench, coverage, aarch64;
+#                                 NO_DEPS=1 does nothing
 #
 # Nothing is installed, and the network is not touched, when nothing is missing. It never waits for
 # an answer: without root it uses sudo only where there is a terminal to ask on.
@@ -12,8 +13,10 @@ packages_of() {
     build) echo gcc libc6-dev libpython3.11-dev python3 ;;
     check) echo check pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo | bench) echo wrk ;;
+    coverage) echo gcovr ;;
+    aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
     *)
-        echo "deps: unknown group '$1' (build, check, demo, bench)" >&2
+        echo "deps: unknown group '$1' (build, check, demo, bench, coverage, aarch64)" >&2
         exit 2
         ;;
     esac

@@ -10,7 +10,8 @@
  * All-zero memory is a valid free lock with the default settings. Times are nanoseconds. Every
  * function keeps errno unless it says that it returns an error there. Misuse (releasing a lock
  * that the caller does not own, acquiring one that it owns already) prints one line that names
- * both threads and aborts.
+ * both threads and aborts. So does the end of a thread that owns a lock, by return, pthread_exit or
+ * cancellation, unless a destructor of thread-specific data (pthread_key_create) releases it yet.
  *
  * None of these functions may be called from a signal handler. */
 #ifndef GIL_LOCK_H

@@ -1,12 +1,18 @@
-/* Random use of a few locks by many threads, for a while. Checks that
+/* Random use of a few locks by many threads, for a while: every way to acquire and release,
+ * settings that change, threads that come and go, forks, signals. Checks that
  *  - there is one owner at a time (a plain counter and an owner variable that only the lock
- * guards);
+ *    guards);
  *  - no entry is lost: the counters add up to what the threads did, and so do the lock's own;
- *  - nobody waits for ever: a watchdog prints the lock's counters and aborts when a thread makes no
- *    progress for ten seconds.
+ *  - nobody waits for ever, or for long: a watchdog prints the lock's counters and aborts when a
+ *    thread makes no progress for ten seconds. It counts time by its own ticks, which do not come
+ *    while the whole process is stopped;
+ *  - the threads get about as far as each other;
+ *  - a forked child can use every lock that the forking thread does not own, and owns those.
  *
  * Environment: SEED (default: from the clock; printed, for a repetition), SECONDS (3), THREADS (1
- * to 64; default: from the seed). Prints TAP. */
+ * to 256; default: from the seed); see steps.h for STEPS. What a thread does depends on the seed
+ * alone, when it does it on the machine. Prints TAP. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,15 +22,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <gil.h>
 
+#include "tests/stress/steps.h"
+
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)
 
-enum { LOCKS = 3, THREADS_MAX = 64, HANG_SECONDS = 10 };
+enum {
+    LOCKS = 3,
+    THREADS_MAX = 256,
+    TICK_MS = 20,
+    HANG_SECONDS = 10,
+    HANG_TICKS = HANG_SECONDS * 1000 / TICK_MS,
+    FAIR_OPERATIONS = 1500, /* with fewer a thread, chance decides who does more */
+};
 
 /* A lock and what it guards. */
 static struct guarded {
@@ -41,8 +57,9 @@ static struct slot {
     atomic_bool live;
     atomic_bool done;
     atomic_int tid;
-    atomic_int doing; /* the last operation begun, for the watchdog */
-    atomic_ulong progress;
+    atomic_int doing;      /* the last operation begun, for the watchdog */
+    atomic_ulong progress; /* operations, and how long the longest took, in ticks */
+    atomic_uint longest;
 } slots[THREADS_MAX];
 
 /* A thread's private state. */
@@ -55,7 +72,8 @@ typedef struct worker {
 } worker;
 
 static atomic_bool stop, over;
-static atomic_ulong overlaps;
+static atomic_ulong overlaps, forks, bad_children;
+static atomic_uint ticks; /* of the watchdog */
 
 static int64_t now_ns(void)
 {
@@ -78,15 +96,6 @@ static void spin_ns(int64_t ns)
 
     while (now_ns() < until)
         ;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
 }
 
 static uint64_t pick(worker *w, uint64_t below)
@@ -226,15 +235,67 @@ static void give_up(worker *w, int l)
     }
 }
 
+/* Anybody may change the interval, at any time; the policy is the owner's to change here. An interval
+ * that never ends is harmless where everybody releases. */
+static void change_settings(worker *w, int l)
+{
+    static const int64_t intervals[] = {US, 50 * US, MS, 5 * MS, 1000 * 1000 * MS};
+
+    if (guarded[l].owner == w->id)
+        gil_lock_set_policy(&guarded[l].lock, pick(w, 3) ? GIL_FAIR : GIL_FIFO);
+    gil_lock_set_interval(&guarded[l].lock, intervals[pick(w, 5)]);
+}
+
+/* In the child, which must not use what another thread of the parent may have locked: stdio. */
+static void use_in_child(const worker *w)
+{
+    steps_off();
+    alarm(20);
+    for (int l = 0; l < LOCKS; l++) {
+        gil_lock *lock = &guarded[l].lock;
+
+        if (gil_lock_held(lock) != (guarded[l].owner == w->id))
+            _exit(1);
+        if (!gil_lock_held(lock) && gil_lock_try_acquire(lock) != 0)
+            _exit(2);
+        gil_lock_yield(lock);
+        gil_lock_release(lock);
+        if (gil_lock_acquire_for(lock, MS) != 0 || gil_lock_release_deferred(lock))
+            _exit(3);
+        gil_lock_release_complete(lock);
+    }
+    _exit(0);
+}
+
+static void fork_child(const worker *w)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        use_in_child(w);
+    atomic_fetch_add(&forks, 1);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (pid < 0 || status != 0)
+        atomic_fetch_add(&bad_children, 1);
+}
+
 static void one_operation(worker *w)
 {
     int l = pick(w, 4) ? 0 : (int)pick(w, LOCKS);
     bool nested;
 
     atomic_store_explicit(&w->slot->doing, l, memory_order_relaxed);
+    if (pick(w, 1000) == 0)
+        fork_child(w);
     if (!take(w, l))
         return;
     hold(w, l);
+    if (pick(w, 256) == 0)
+        change_settings(w, l);
+    if (pick(w, 1000) == 0)
+        fork_child(w);
     nested = l + 1 < LOCKS && pick(w, 16) == 0 && take(w, l + 1);
     if (nested) {
         hold(w, l + 1);
@@ -245,17 +306,28 @@ static void one_operation(worker *w)
         sleep_ns((int64_t)pick(w, 3000) * US);
 }
 
+static int slot_of(const struct slot *slot)
+{
+    return (int)(slot - slots);
+}
+
 static void *worker_main(void *arg)
 {
     struct slot *slot = arg;
-    worker w = {.slot = slot, .id = (int)(slot - slots) + 1, .random = slot->seed};
+    worker w = {.slot = slot, .id = slot_of(slot) + 1, .random = slot->seed};
     uint64_t lifetime;
 
     atomic_store(&slot->tid, (int)syscall(SYS_gettid));
+    steps_thread(slot_of(slot), slot->seed);
     lifetime = 1 + pick(&w, pick(&w, 4) ? 20 : 2000);
     for (uint64_t i = 0; i < lifetime && !atomic_load(&stop); i++) {
+        unsigned from = atomic_load(&ticks), took;
+
         one_operation(&w);
+        took = atomic_load(&ticks) - from;
         atomic_fetch_add_explicit(&slot->progress, 1, memory_order_relaxed);
+        if (took > atomic_load(&slot->longest))
+            atomic_store(&slot->longest, took);
     }
     for (int l = 0; l < LOCKS; l++) {
         atomic_fetch_add(&guarded[l].entries, w.entries[l]);
@@ -309,18 +381,16 @@ static void *watchdog_main(void *arg)
 {
     unsigned long seen[THREADS_MAX] = {0};
     int still[THREADS_MAX] = {0};
-    unsigned ticks = 0;
 
     while (!atomic_load(&over)) {
-        sleep_ns(100 * MS);
-        if (++ticks % 10)
-            continue;
+        sleep_ns(TICK_MS * MS);
+        atomic_fetch_add(&ticks, 1);
         for (int i = 0; i < THREADS_MAX; i++) {
             unsigned long now = atomic_load(&slots[i].progress);
 
             if (now != seen[i] || !atomic_load(&slots[i].live) || atomic_load(&slots[i].done))
                 still[i] = 0;
-            else if (++still[i] >= HANG_SECONDS)
+            else if (++still[i] >= HANG_TICKS)
                 report_hang(atomic_load(&slots[i].tid));
             seen[i] = now;
         }
@@ -351,10 +421,11 @@ static void begin(struct slot *slot, uint64_t seed)
 static unsigned long run(int threads, int64_t until, uint64_t *random)
 {
     unsigned long lives = 0;
+    unsigned rounds = 0;
 
     for (int i = 0; i < threads; i++, lives++)
         begin(&slots[i], next_random(random));
-    while (now_ns() < until) {
+    while (now_ns() < until && !steps_tick(++rounds)) {
         struct slot *some = &slots[next_random(random) % (unsigned)threads];
 
         pthread_kill(some->thread, SIGUSR1);
@@ -417,14 +488,33 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
 
 static void set_up(uint64_t *random)
 {
-    static const int64_t intervals[] = {US, 50 * US, MS, 5 * MS};
+    static const int64_t intervals[] = {US, 50 * US, MS, 5 * MS, 1000 * 1000 * MS};
     struct sigaction action = {.sa_handler = on_signal};
 
     sigaction(SIGUSR1, &action, NULL);
     for (int l = 0; l < LOCKS; l++) {
         gil_lock_set_policy(&guarded[l].lock, next_random(random) % 3 ? GIL_FAIR : GIL_FIFO);
-        gil_lock_set_interval(&guarded[l].lock, intervals[next_random(random) % 4]);
+        gil_lock_set_interval(&guarded[l].lock, intervals[next_random(random) % 5]);
     }
+}
+
+/* How far the slowest got, in hundredths of the mean; and the longest operation. */
+static bool fair(int threads)
+{
+    unsigned long sum = 0, least = ~0ul;
+    unsigned longest = 0;
+
+    for (int i = 0; i < threads; i++) {
+        unsigned long did = atomic_load(&slots[i].progress);
+        unsigned took = atomic_load(&slots[i].longest);
+
+        sum += did;
+        least = did < least ? did : least;
+        longest = took > longest ? took : longest;
+    }
+    printf("# %lu operations, the slowest thread's %lu %% of the mean; longest %u ms; %lu forks\n",
+           sum, least * 100 * (unsigned)threads / sum, longest * TICK_MS, atomic_load(&forks));
+    return sum < (unsigned)threads * FAIR_OPERATIONS || least * 10 * (unsigned)threads >= sum;
 }
 
 int main(void)
@@ -440,9 +530,10 @@ int main(void)
         fprintf(stderr, "lock_stress: THREADS must be 1 to %d\n", THREADS_MAX);
         return 2;
     }
-    printf("1..4\n# SEED=%lu THREADS=%lu SECONDS=%lu\n", seed, threads, seconds);
+    printf("1..6\n# SEED=%lu THREADS=%lu SECONDS=%lu\n", seed, threads, seconds);
     fflush(stdout);
     set_up(&random);
+    steps_begin(random);
     pthread_create(&watchdog, NULL, watchdog_main, NULL);
     lives = run((int)threads, now_ns() + (int64_t)seconds * 1000 * MS, &random);
     for (int l = 0; l < LOCKS; l++) {
@@ -454,10 +545,13 @@ int main(void)
     }
     atomic_store(&over, true);
     pthread_join(watchdog, NULL);
+    steps_end();
     printf("# %lu threads lived\n", lives);
     result(1, atomic_load(&overlaps) == 0, "one owner at a time");
     result(2, counted, "no entry is lost");
     result(3, added_up, "the lock's counters add up");
     result(4, free_again, "the locks are free at the end");
+    result(5, fair((int)threads), "no thread gets a tenth of its share or less");
+    result(6, atomic_load(&bad_children) == 0, "forked children find the locks as they ought to");
     return failures ? 1 : 0;
 }

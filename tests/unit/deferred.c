@@ -351,6 +351,44 @@ START_TEST(deferrals_taken_from_each_other)
 }
 END_TEST
 
+static void *defers_and_ends(void *arg)
+{
+    (void)arg;
+    defer();
+    return NULL;
+}
+
+START_TEST(completed_by_the_end_of_its_thread)
+{
+    eager_start(&other, &lock);
+    for (int i = 0; i < 10; i++) {
+        unsigned long got = atomic_load(&other.got);
+
+        join(start(defers_and_ends, NULL));
+        WAIT_FOR(atomic_load(&other.got) > got);
+    }
+    end_and_add_up();
+}
+END_TEST
+
+/* Its thread never comes back for it: the lock can be destroyed all the same, and used again. */
+START_TEST(taken_over_and_left_at_that)
+{
+    unsigned long got;
+
+    eager_start(&other, &lock);
+    defer();
+    got = atomic_load(&other.got);
+    WAIT_FOR(atomic_load(&other.got) > got);
+    eager_end(&other);
+    gil_lock_destroy(&lock);
+    gil_lock_acquire(&lock);
+    ck_assert(gil_lock_held(&lock));
+    gil_lock_release(&lock);
+    gil_lock_destroy(&lock);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("deferred");
@@ -365,6 +403,8 @@ int main(void)
     tcase_add_test(tc, taken_over_by_the_head);
     tcase_add_test(tc, completed);
     tcase_add_test(tc, completed_wakes_at_once);
+    tcase_add_test(tc, completed_by_the_end_of_its_thread);
+    tcase_add_test(tc, taken_over_and_left_at_that);
     tcase_add_test(tc, completing_nothing_is_harmless);
     tcase_add_test(tc, a_deferring_loop_beside_computing_threads);
     tcase_add_test(tc, deferrals_taken_from_each_other);

@@ -195,11 +195,13 @@ END_TEST
 
 /* Deferrals of other threads, and every other moment of the protocol. */
 static atomic_bool busy_stop;
+static atomic_int busy; /* a thread on its way in or out may hold locks of malloc, not of ours */
 
 static void *busy_main(void *arg)
 {
     unsigned i = 0;
 
+    atomic_fetch_add(&busy, 1);
     while (!atomic_load(&busy_stop)) {
         gil_lock_acquire(&lock);
         if (++i % 16 == 0)
@@ -219,6 +221,7 @@ START_TEST(at_any_moment)
     gil_lock_set_interval(&lock, MS);
     for (int i = 0; i < N; i++)
         threads[i] = start(busy_main, NULL);
+    WAIT_FOR(atomic_load(&busy) == N);
     for (int i = 0; i < 60; i++) {
         if (i % 2) {
             gil_lock_acquire(&lock);
@@ -239,6 +242,7 @@ END_TEST
  * down that it did. */
 static void *lone_main(void *arg)
 {
+    atomic_fetch_add(&busy, 1);
     while (!atomic_load_explicit(&busy_stop, memory_order_relaxed)) {
         gil_lock_acquire(&lock);
         gil_lock_release(&lock);
@@ -250,6 +254,7 @@ START_TEST(in_the_middle_of_acquire_or_release)
 {
     pthread_t thread = start(lone_main, NULL);
 
+    WAIT_FOR(atomic_load(&busy) == 1);
     for (int i = 0; i < 200; i++)
         check_child(fork_child(child_of_other));
     atomic_store(&busy_stop, true);

@@ -45,6 +45,7 @@ int main(void)
     Suite *suite = suite_create("histogram");
     TCase *tc = tcase_create("histogram");
     SRunner *runner;
+    int failed;
 
     tcase_add_test(tc, small_values_have_slots_of_their_own);
     tcase_add_test(tc, a_slot_begins_where_the_one_before_ends);
@@ -54,5 +55,7 @@ int main(void)
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
-    return srunner_ntests_failed(runner) ? EXIT_FAILURE : EXIT_SUCCESS;
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

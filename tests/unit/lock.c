@@ -386,6 +386,21 @@ START_TEST(the_longest_interval_does_not_overflow)
 }
 END_TEST
 
+/* So must the longest time to wait. */
+START_TEST(the_longest_timeout_does_not_overflow)
+{
+    waiter w;
+
+    gil_lock_acquire(&lock);
+    visitor_start(&w, &lock, INT64_MAX);
+    sleep_ns(20 * MS);
+    ck_assert_int_eq(atomic_load(&w.got), 0);
+    gil_lock_release(&lock);
+    waiter_end(&w);
+    ck_assert_int_eq(w.got, 1);
+}
+END_TEST
+
 /* ---- the end of a lock ---- */
 
 static struct {
@@ -457,6 +472,7 @@ int main(void)
     tcase_add_test(tc, the_interval_is_at_least_a_microsecond);
     tcase_add_test(tc, the_interval_counts_from_the_next_slice);
     tcase_add_test(tc, the_longest_interval_does_not_overflow);
+    tcase_add_test(tc, the_longest_timeout_does_not_overflow);
     tcase_add_test(tc, destroy_and_use_again);
     tcase_add_test(tc, a_lock_that_was_never_used_can_be_destroyed);
     suite_add_tcase(suite, tc);

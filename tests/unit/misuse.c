@@ -192,6 +192,7 @@ static const struct {
     {"gil_lock_acquire", gil_lock_acquire},
     {"gil_lock_acquire_for", acquire_for},
     {"gil_lock_destroy", gil_lock_destroy},
+    {"gil_lock_release_complete", gil_lock_release_complete},
 };
 
 static void while_owner(int who_fd)
@@ -260,7 +261,7 @@ int main(void)
     tcase_set_timeout(tc, 30);
     tcase_add_loop_test(tc, by_a_thread_that_does_not_own_it, 0, 3);
     tcase_add_loop_test(tc, by_a_thread_that_does_not_own_it_while_others_wait, 0, 3);
-    tcase_add_loop_test(tc, by_its_owner, 0, 3);
+    tcase_add_loop_test(tc, by_its_owner, 0, 4);
     tcase_add_test(tc, destroy_while_another_owns_it);
     tcase_add_test(tc, proper_use_prints_nothing);
     suite_add_tcase(suite, tc);

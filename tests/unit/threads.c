@@ -4,6 +4,8 @@
  * somebody else too early nor be lost. */
 #include "harness.h"
 
+#include <sys/mman.h>
+
 static gil_lock lock;
 
 /* Pages of memory that the process has mapped. */
@@ -187,6 +189,40 @@ START_TEST(giving_up_beside_a_computing_holder)
 }
 END_TEST
 
+/* Nobody uses the lock any more, but its threads have yet to end when its memory goes. */
+static atomic_int done;
+
+static void *uses_it_once(void *arg)
+{
+    gil_lock_acquire(arg);
+    gil_lock_release(arg);
+    atomic_fetch_add(&done, 1);
+    return NULL;
+}
+
+START_TEST(a_lock_destroyed_while_its_threads_end)
+{
+    enum { N = 3 };
+
+    for (int i = 0; i < 1500; i++) {
+        pthread_t threads[N];
+        void *memory = mmap(NULL, sizeof(gil_lock), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        ck_assert_ptr_ne(memory, MAP_FAILED);
+        atomic_store(&done, 0);
+        for (int j = 0; j < N; j++)
+            threads[j] = start(uses_it_once, memory);
+        while (atomic_load(&done) < N)
+            sched_yield();
+        gil_lock_destroy(memory);
+        ck_assert_int_eq(munmap(memory, sizeof(gil_lock)), 0);
+        for (int j = 0; j < N; j++)
+            join(threads[j]);
+    }
+}
+END_TEST
+
 /* ---- many locks ---- */
 
 enum { LOCKS = 100 };
@@ -304,18 +340,23 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("threads");
-    TCase *tc = tcase_create("threads");
+    TCase *tc = tcase_create("threads"), *memory = tcase_create("memory");
 
     tcase_set_timeout(tc, 30);
-    tcase_add_test(tc, thousands_of_short_lives);
     tcase_add_test(tc, counters_list_the_living_and_the_dead);
     tcase_add_test(tc, ended_after_giving_up);
-    tcase_add_test(tc, nodes_of_the_dead_are_used_again);
     tcase_add_test(tc, giving_up_beside_a_computing_holder);
+    tcase_add_test(tc, a_lock_destroyed_while_its_threads_end);
     tcase_add_test(tc, many_locks_held_at_once);
     tcase_add_test(tc, many_locks_used_by_all);
     tcase_add_test(tc, waiting_for_one_lock_while_holding_another);
     tcase_add_test(tc, linked_in_one_lock_and_waiting_for_another);
     suite_add_tcase(suite, tc);
+    /* They measure the process as a whole, an emulator included. */
+    tcase_set_timeout(memory, 30);
+    tcase_set_tags(memory, "native");
+    tcase_add_test(memory, thousands_of_short_lives);
+    tcase_add_test(memory, nodes_of_the_dead_are_used_again);
+    suite_add_tcase(suite, memory);
     return run_suite(suite);
 }

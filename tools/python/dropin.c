@@ -94,6 +94,13 @@ static void not_recognised(void)
 
 /* ---- The environment. ---- */
 
+static void stays_in_environment(void)
+{
+    dprintf(STDERR_FILENO,
+            "gil: cannot leave the environment, so that children inherit libgil: %s\n",
+            strerror(errno));
+}
+
 /* --no-inherit: children start without us. */
 static void leave_environment(void)
 {
@@ -114,8 +121,8 @@ static void leave_environment(void)
         unsetenv("LD_PRELOAD");
     } else {
         char *rest = strndup(preload, (size_t)(last - preload));
-        if (rest)
-            setenv("LD_PRELOAD", rest, 1);
+        if (!rest || setenv("LD_PRELOAD", rest, 1) != 0)
+            stays_in_environment();
         free(rest);
     }
 }
@@ -136,6 +143,11 @@ static void thread_name(int tid, char *name, size_t size)
     name[strcspn(name, "\n")] = '\0';
 }
 
+static void no_stats(void)
+{
+    fprintf(stderr, "gil: cannot write the counters: %s\n", strerror(ENOMEM));
+}
+
 static void print_stats(void)
 {
     size_t room = gil_lock_stats(&py_lock, NULL, 0) + 16, count;
@@ -143,8 +155,10 @@ static void print_stats(void)
     char path[4096] = "";
     FILE *to = stderr;
 
-    if (!stats)
+    if (!stats) {
+        no_stats();
         return;
+    }
     if (strcmp(stats_to, "-") != 0) {
         snprintf(path, sizeof path, "%s.%d", stats_to, getpid());
         to = fopen(path, "we");
@@ -207,11 +221,12 @@ __attribute__((constructor)) static void start(void)
     }
     if (policy && strcmp(policy, "fifo") == 0)
         gil_lock_set_policy(&py_lock, GIL_FIFO);
-    if (getenv("GIL_STATS"))
-        stats_to = strdup(getenv("GIL_STATS"));
     py_hooks_start(interval ? atol(interval) : 0);
-    if (stats_to)
-        atexit(at_exit);
+    if (getenv("GIL_STATS")) {
+        stats_to = strdup(getenv("GIL_STATS"));
+        if (!stats_to || atexit(at_exit) != 0)
+            no_stats();
+    }
     if (set("GIL_NO_INHERIT"))
         leave_environment();
 }

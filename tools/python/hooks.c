@@ -277,6 +277,7 @@ static void created(void)
     lock_reset(l);
     relaxed_store(&node_of(l)->state, NODE_IDLE);
     gil_lock_on_drop_request(&py_lock, on_drop_request, NULL);
+    relaxed_store(&l->owner_may_end, true); /* the others wait for ever, as on stock */
     memset(&me, 0, sizeof me);
     py_deferral_pending = false;
     relaxed_store(&closed, false);
