@@ -49,8 +49,8 @@
  * and 4 are seq_cst. A node is passed on likewise: a push, and whatever sets IDLE or ORPHAN or puts
  * it into the pool, is a release, and who acts on that acquires it. A CAS that fails only tells to
  * try again, and is relaxed there, unless what it found is acted upon. Fields that an owner
- * publishes for waiters (owner, slice_start, least, average, floor, watch, absent, a node's served) are
- * hints to them, and relaxed. tests/model/orders.pml has each pair. */
+ * publishes for waiters (owner, slice_start, least, average, floor, watch, absent, a node's served)
+ * are hints to them, and relaxed. tests/model/orders.pml has each pair. */
 #define _GNU_SOURCE
 #include "lib/lock_impl.h"
 

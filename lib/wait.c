@@ -199,8 +199,8 @@ static bool take_if_free(struct lock *l, struct node *n, struct sight *last, boo
     return lock_try_take(l, n);
 }
 
-/* A thread that gave up the lock to block woke the owner mostly on its own processor. When it can go
- * on, the kernel may leave it behind a computing owner until the next tick, even beside an idle
+/* A thread that gave up the lock to block woke the owner mostly on its own processor. When it can
+ * go on, the kernel may leave it behind a computing owner until the next tick, even beside an idle
  * processor. The head, on that other processor, therefore asks once for each absence that lasts
  * longer than it typically does: the computing moves over, and costs little if nobody was held up.
  * True: ask. */
@@ -220,7 +220,7 @@ static bool makes_room(struct lock *l, int64_t now)
     return true;
 }
 
-/* n is back: updates how long it is typically away. One that was held up counts as a little late. */
+/* n is back: updates how long it is typically away. One held up counts as a little late. */
 static void came_back(struct node *n, int64_t now)
 {
     int64_t away = now - n->left, most = 2 * n->absence + LATE_NS / 5;

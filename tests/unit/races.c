@@ -14,8 +14,8 @@ static _Thread_local bool is_waiter; /* the thread that gives up */
 static atomic_bool stopped;          /* it is about to */
 static atomic_bool may_give_up, may_go_on;
 static const struct node *its_node;
-static const char *meet_at; /* the other's step at which it does */
-static uint32_t wanted;     /* what its node says when the other goes on from there */
+static const char *_Atomic meet_at; /* the other's step at which it does */
+static uint32_t wanted;             /* what its node says when the other goes on from there */
 static atomic_int met;
 
 static void wait_for(atomic_bool *flag)
@@ -26,6 +26,8 @@ static void wait_for(atomic_bool *flag)
 
 void lock_step(const char *tag, const struct lock *of, const struct node *n)
 {
+    const char *at;
+
     (void)of;
     if (is_waiter && strcmp(tag, "T21") == 0) {
         its_node = n;
@@ -33,8 +35,8 @@ void lock_step(const char *tag, const struct lock *of, const struct node *n)
         wait_for(&may_give_up);
     } else if (is_waiter && strcmp(tag, "T22") == 0) {
         wait_for(&may_go_on);
-    } else if (!is_waiter && meet_at && strcmp(tag, meet_at) == 0) {
-        meet_at = NULL;
+    } else if (!is_waiter && (at = atomic_load(&meet_at)) && strcmp(tag, at) == 0) {
+        atomic_store(&meet_at, NULL);
         atomic_store(&may_give_up, true);
         while (relaxed_load(&its_node->state) != wanted)
             sleep_ns(20 * US);
@@ -90,8 +92,8 @@ static void end(leaver *g)
 
 static void meet(const char *tag, uint32_t state)
 {
-    meet_at = tag;
     wanted = state;
+    atomic_store(&meet_at, tag);
 }
 
 static void release_and_grant(void)
