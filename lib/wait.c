@@ -236,7 +236,6 @@ static void came_back(struct node *n, int64_t now)
 static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_t ask_at,
                         unsigned flags, bool (*give_up)(void))
 {
-    int64_t granularity = policy_granularity(l);
     struct sight deferral = {0};
 
     for (;;) {
@@ -278,7 +277,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
                 __atomic_fetch_add(&n->charged, INTERRUPTION_NS, __ATOMIC_RELAXED);
             ask_for_drop(l, n);
             /* A sprinter looks again soon: the request may have brought in somebody else. */
-            ask_at = now + (policy_sprints(l, n) ? granularity : lock_interval(l));
+            ask_at = now + (policy_sprints(l, n) ? policy_granularity(l) : lock_interval(l));
             if (spin(l, n, state, NEVER, false))
                 continue;
         }

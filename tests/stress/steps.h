@@ -163,18 +163,19 @@ static void steps_begin(uint64_t seed)
     uint64_t random = seed;
 
     limits = (struct limits){
-        .spin = some_limit(&random, 20000),
-        .early = some_limit(&random, 50000),
-        .watch = some_limit(&random, 250000),
-        .look_again = some_limit(&random, 30000),
-        .heir = some_limit(&random, 200000),
-        .late = some_limit(&random, 100000),
-        .interruption = some_limit(&random, 3000),
-        .granularity = some_limit(&random, 500000),
-        .sprint = some_limit(&random, 150000),
-        .glances = (int)some_limit(&random, 24) % 25,
-        .settle = 1 + (int)some_limit(&random, 32) % 32,
-        .watch_slices = 1 + (uint32_t)some_limit(&random, 8) % 8,
+        .spin = some_limit(&random, as_built.spin),
+        .early = some_limit(&random, as_built.early),
+        .watch = some_limit(&random, as_built.watch),
+        .look_again = some_limit(&random, as_built.look_again),
+        .heir = some_limit(&random, as_built.heir),
+        .late = some_limit(&random, as_built.late),
+        .interruption = some_limit(&random, as_built.interruption),
+        .granularity = some_limit(&random, as_built.granularity),
+        .sprint = some_limit(&random, as_built.sprint),
+        .glances = (int)some_limit(&random, as_built.glances) % (as_built.glances + 1),
+        .settle = 1 + (int)some_limit(&random, as_built.settle) % as_built.settle,
+        .watch_slices =
+            1 + (uint32_t)some_limit(&random, as_built.watch_slices) % as_built.watch_slices,
     };
     what = what ? what : "";
     steps.delay = strstr(what, "delay");

@@ -21,20 +21,7 @@
 
 enum { TAGS = 26, THREADS = 4, TRIES = 8, ENOUGH = 3, STOP_MS = 50 };
 
-struct limits limits = {
-    .spin = 20000,
-    .early = 50000,
-    .watch = 250000,
-    .look_again = 30000,
-    .heir = 200000,
-    .late = 100000,
-    .interruption = 3000,
-    .granularity = 500000,
-    .sprint = 100000,
-    .glances = 24,
-    .settle = 16,
-    .watch_slices = 8,
-};
+struct limits limits;
 
 /* Why the others have to wait while a thread is stopped in front of this step. What an owner does is
  * between T17 and T5 to T8. A waiter that is next is granted the lock, stopped or not; and one that
@@ -174,6 +161,7 @@ int main(void)
     pthread_t threads[THREADS];
     int failed = 0;
 
+    limits = as_built;
     gil_lock_set_interval(&lock, 2 * MS);
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, slot_main, (void *)(uintptr_t)i);
