@@ -294,27 +294,19 @@ static bool is_coverage(const char *path)
     return ends_in(path, ".gcda");
 }
 
-int open(const char *path, int flags, ...)
-{
-    va_list list;
-    mode_t mode;
-
-    va_start(list, flags);
-    mode = va_arg(list, mode_t);
-    va_end(list);
-    return !is_coverage(path) && HIT(open) ? -1 : REAL(open)(path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    va_list list;
-    mode_t mode;
-
-    va_start(list, flags);
-    mode = va_arg(list, mode_t);
-    va_end(list);
-    return HIT(open) ? -1 : REAL(open64)(path, flags, mode);
-}
+#define FAILS_OPEN(name)                                                                           \
+    int name(const char *path, int flags, ...)                                                     \
+    {                                                                                              \
+        va_list list;                                                                              \
+        mode_t mode;                                                                               \
+                                                                                                   \
+        va_start(list, flags);                                                                     \
+        mode = va_arg(list, mode_t);                                                               \
+        va_end(list);                                                                              \
+        return !is_coverage(path) && HIT(open) ? -1 : REAL(name)(path, flags, mode);               \
+    }
+FAILS_OPEN(open)
+FAILS_OPEN(open64)
 
 FILE *fopen(const char *path, const char *mode)
 {
