@@ -134,8 +134,8 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	$(call say,CC,$@) $(COMPILE) -o $@ $< $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) \
 	    $(CHECK) -pthread
 
-# With a library of its own, which calls the test at each step of the protocol.
-$(BUILD)/tests/races: tests/unit/races.c $(LIB_SRC)
+# With a library of their own, which calls the test at each step of the protocol.
+$(addprefix $(BUILD)/tests/,races windows): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) \
 	    $(CHECK) -pthread
