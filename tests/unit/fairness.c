@@ -162,17 +162,19 @@ static void *arrival_main(void *arg)
     return NULL;
 }
 
+/* Also where the policy is set when they all wait already. */
 START_TEST(fifo_is_arrival_order)
 {
     enum { N = 16 };
     static arrival arrivals[N];
 
-    ck_assert_int_eq(gil_lock_set_policy(&lock, GIL_FIFO), 0);
+    ck_assert_int_eq(gil_lock_set_policy(&lock, _i ? GIL_FAIR : GIL_FIFO), 0);
     gil_lock_acquire(&lock);
     for (int i = 0; i < N; i++) {
         arrivals[i].thread = start(arrival_main, &arrivals[i]);
         WAIT_FOR(atomic_load(&arrivals[i].tid) && asleep(atomic_load(&arrivals[i].tid)));
     }
+    ck_assert_int_eq(gil_lock_set_policy(&lock, GIL_FIFO), 0);
     gil_lock_release(&lock);
     for (int i = 0; i < N; i++)
         join(arrivals[i].thread);
@@ -306,7 +308,7 @@ int main(void)
     tcase_add_test(tc, fifo_turns_go_round);
     tcase_add_test(tc, one_that_was_away_is_next);
     tcase_add_test(tc, one_that_keeps_coming_back_gets_its_share);
-    tcase_add_test(tc, fifo_is_arrival_order);
+    tcase_add_loop_test(tc, fifo_is_arrival_order, 0, 2);
     tcase_add_loop_test(tc, a_thread_per_request_starves_nobody, 0, 2);
     tcase_add_loop_test(tc, a_long_waiter_gets_its_turn_among_visitors, 0, 2);
     suite_add_tcase(suite, tc);

@@ -78,6 +78,24 @@ START_TEST(fifo_knows_no_other_order)
 }
 END_TEST
 
+/* It counts for those that wait already. */
+START_TEST(the_policy_can_change_while_threads_wait)
+{
+    static struct node waiters[3];
+
+    set_up();
+    slice_begins(100 * MS);
+    for (int i = 0; i < 3; i++) {
+        gil_lock_set_policy((gil_lock *)&l, i % 2 ? GIL_FIFO : GIL_FAIR);
+        joins(&waiters[i], START + i, (105 - i * 5) * MS, false);
+    }
+    for (int i = 0; i < 3; i++) {
+        gil_lock_set_policy((gil_lock *)&l, i % 2 ? GIL_FIFO : GIL_FAIR);
+        ck_assert_ptr_eq(policy_next(&l, START + 3), &waiters[i % 2 ? 0 : 2]);
+    }
+}
+END_TEST
+
 /* A sprinter asks at the moment from which on it would be let in. Once the owner, asked at that very
  * moment, judged by what it had used before its running slice, and gave the lock to a thread that
  * computes; the sprinter had to ask a second time. */
@@ -116,6 +134,7 @@ int main(void)
 
     tcase_add_loop_test(tc, one_that_is_old_enough_goes_first, 0, 7);
     tcase_add_test(tc, fifo_knows_no_other_order);
+    tcase_add_test(tc, the_policy_can_change_while_threads_wait);
     tcase_add_test(tc, a_sprinters_request_is_honoured_the_first_time);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
