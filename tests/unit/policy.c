@@ -33,6 +33,7 @@ static void slice_begins(int64_t served)
     owner.served = served;
     owner.since_call = NEVER / 2;
     l.owner = &owner;
+    name_head(&l, &owner, START);
     begin_slice(&l, &owner, START);
 }
 
@@ -41,6 +42,7 @@ static void set_up(void)
     memset(&l, 0, sizeof l);
     memset(&owner, 0, sizeof owner);
     gil_lock_set_interval((gil_lock *)&l, INTERVAL);
+    l.word = WORD_LOCKED;
     l.floor = 95 * MS;
 }
 
