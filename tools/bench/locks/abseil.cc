@@ -26,4 +26,5 @@ const struct peer peer = {.name = "abseil",
                           .asked = nullptr,
                           .yield = nullptr,
                           .checkpoints = nullptr,
-                          .set_interval = nullptr};
+                          .set_interval = nullptr,
+                          .print_counters = nullptr};

@@ -34,6 +34,8 @@ struct peer {
     void (*checkpoints)(uint64_t count); /* NULL: has none */
     /* How long an owner may keep the lock. NULL: without limit. */
     void (*set_interval)(int64_t ns);
+    /* Prints ", " and the lock's own counters, as members of a JSON object. NULL: has none. */
+    void (*print_counters)(void);
 };
 
 extern const struct peer peer;
@@ -78,6 +80,9 @@ void sleep_ns(int64_t ns);
 double quantile(double *values, size_t count, double q);
 
 __attribute__((noreturn)) void fail(const char *what);
+
+/* Ends the JSON line that a workload has begun. */
+void print_end(void);
 
 /* ---- The workloads: each prints its JSON line. ---- */
 void pair(int64_t ns);

@@ -105,8 +105,9 @@ static void handover(void *(*fn)(void *), int64_t ns)
     start_thread(fn, &selves[0]);
     start_thread(fn, &selves[1]);
     join_threads();
-    printf("{\"p50_us\": %.3f, \"p99_us\": %.3f, \"handovers\": %zu}\n",
-           quantile(samples, count, 0.5), quantile(samples, count, 0.99), count);
+    printf("{\"p50_us\": %.3f, \"p99_us\": %.3f, \"handovers\": %zu", quantile(samples, count, 0.5),
+           quantile(samples, count, 0.99), count);
+    print_end();
 }
 
 void handover_spin(int64_t ns)

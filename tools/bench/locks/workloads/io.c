@@ -100,6 +100,7 @@ void io(int64_t ns)
         fprintf(stderr, "%s does not exclude: holds were lost\n", peer.name);
         _exit(1);
     }
-    printf("{\"ops\": %.1f, \"switches\": %.4f}\n", (double)done * 1e9 / (double)ns,
+    printf("{\"ops\": %.1f, \"switches\": %.4f", (double)done * 1e9 / (double)ns,
            done ? (double)switched / (double)done : 0);
+    print_end();
 }

@@ -97,6 +97,13 @@ double quantile(double *values, size_t count, double q)
     return values[at < count ? at : count - 1];
 }
 
+void print_end(void)
+{
+    if (peer.print_counters)
+        peer.print_counters();
+    puts("}");
+}
+
 static const struct {
     const char *name;
     void (*run)(int64_t ns);
