@@ -263,7 +263,7 @@ $(BUILD)/bench/%: tools/bench/%.c
 HAVE        = $(if $(wildcard /usr/include/$(1)),$(2))
 C_LOCKS    := cas pthread pi cpython futex libgil broken $(call HAVE,nsync.h,nsync) \
               $(call HAVE,ck_spinlock.h,ticket mcs)
-CXX_LOCKS  := $(call HAVE,absl/synchronization/mutex.h,abseil)
+CXX_LOCKS  := $(shell pkg-config --exists absl_synchronization 2>/dev/null && echo abseil)
 LOCK_BIN   := $(C_LOCKS:%=$(BUILD)/bench/locks/%) $(CXX_LOCKS:%=$(BUILD)/bench/locks/%) \
               $(BUILD)/bench/locks/crowd
 LOCK_LOADS := $(call obj,$(wildcard tools/bench/locks/workloads/*.c)) $(BUILD)/libgil.a
