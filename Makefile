@@ -126,7 +126,8 @@ CHECK = $(shell pkg-config --cflags --libs check)
 # A program that needs more libraries: $(BUILD)/tests/AREA/NAME: TEST_LIBS = -lfoo
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
-$(BUILD)/tests/python/unrecognised: TEST_LIBS = -rdynamic
+$(addprefix $(BUILD)/tests/python/,unrecognised unreachable): TEST_LIBS = -rdynamic
+$(BUILD)/tests/python/redirect: TEST_LIBS = -Wl,-z,relro,-z,now
 $(BUILD)/tests/python/%: BASE += -I$(PYTHON_INCLUDE)
 $(BUILD)/tests/python/%: CXXBASE += -I$(PYTHON_INCLUDE)
 
