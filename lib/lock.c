@@ -530,9 +530,10 @@ void gil_lock_yield(gil_lock *lock)
     lock_acquire_slow(l, n, FUTEX_FOREVER, WAIT_NO_ASK, NULL);
 }
 
+/* Called between an interpreter's instructions: no second call through the library's table. */
 void gil_lock_checkpoint(gil_lock *lock)
 {
-    if (unlikely(gil_lock_drop_requested(lock))) {
+    if (unlikely(relaxed_load(&lock_of(lock)->drop))) {
         gil_lock_release(lock);
         gil_lock_acquire(lock);
     }
