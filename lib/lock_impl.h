@@ -86,7 +86,8 @@ struct lock {
     int64_t slice_end;   /* how long it may keep the lock when others want it */
     int64_t least;       /* when the slice began: served time of the least served waiter; 0: none */
     int64_t average;     /* and the average over the owner and the waiters, */
-    uint32_t sharers;    /* and how many these were */
+    uint32_t sharers;    /* and how many these were, */
+    bool computing;      /* and whether one of the waiters is no sprinter */
     int64_t floor;       /* GIL time served by the least served; never lowered */
     /* Settings. */
     int64_t interval_ns; /* 0: the default */
@@ -232,6 +233,12 @@ struct node *policy_next(struct lock *l, int64_t now);
 
 /* Sets the served time of a thread that begins to wait. */
 void policy_join(struct lock *l, struct node *n);
+
+/* When the owner's slice ends, as far as n is concerned. */
+int64_t policy_slice_end(const struct lock *l, const struct node *n);
+
+/* Have others been let past n, which watches their deferrals, for too long? */
+bool policy_passed_over(const struct lock *l, const struct node *n, int64_t now);
 
 /* When a waiter should ask the owner to drop the lock because it is behind it by too much: now, or
  * later in this slice, or NEVER in this slice. A hint, from what the owner has published. */
