@@ -5,5 +5,7 @@
 #include <gil/version.h>
 #include <gil/lock.h>
 #include <gil/stats.h>
+#include <gil/state.h>
+#include <gil/eval.h>
 
 #endif

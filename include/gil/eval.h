@@ -1,5 +1,5 @@
-/* Running: taking and giving up the interpreter lock, checkpoints, and what is asked of a thread while
- * it runs.
+/* Running: taking and giving up the interpreter lock, checkpoints, and what is asked of a thread
+ * while it runs.
  *
  * A thread that wants to run takes the lock with its thread state (gil_acquire_thread,
  * gil_restore_thread, gil_ensure), calls gil_checkpoint() between instructions, and gives the lock
@@ -64,9 +64,9 @@ GIL_API gil_thread_state *gil_save_thread(void);
  * PyEval_RestoreThread. */
 GIL_API void gil_restore_thread(gil_thread_state *ts);
 
-/* Code between the first two runs without the lock: nothing of the interpreter may be touched there.
- * Between them, BLOCK takes the lock back for a moment and UNBLOCK gives it up again. BEGIN opens a
- * block and END closes it; none needs a semicolon. Classic names: Py_BEGIN_ALLOW_THREADS,
+/* Code between the first two runs without the lock: nothing of the interpreter may be touched
+ * there. Between them, BLOCK takes the lock back for a moment and UNBLOCK gives it up again. BEGIN
+ * opens a block and END closes it; none needs a semicolon. Classic names: Py_BEGIN_ALLOW_THREADS,
  * Py_END_ALLOW_THREADS, Py_BLOCK_THREADS, Py_UNBLOCK_THREADS. */
 #ifndef GIL_NO_THREADS
 #define GIL_BEGIN_ALLOW_THREADS                                                                    \
@@ -110,16 +110,16 @@ GIL_API gil_thread_state *gil_this_thread_state(void);
 
 /* ---- Checkpoints ---- */
 
-/* The library's own: the state that is current in this thread; and gil_checkpoint() when its turn has
- * come. __thread and not thread_local: in C++ that would be a call. */
+/* The library's own: the state that is current in this thread; and gil_checkpoint() when its turn
+ * has come. __thread and not thread_local: in C++ that would be a call. */
 extern GIL_API __thread gil_thread_state *gil_current_ __attribute__((tls_model("initial-exec")));
 GIL_API int gil_checkpoint_look_(gil_thread_state *ts);
 
 /* What an interpreter calls between instructions. Every so many calls (gil_set_check_interval) it
  * looks around: hands the lock over if that is asked for, in the main thread runs pending calls and
- * the functions of signals that have arrived, and raises what another thread raised here. Returns 0;
- * or -1 when the host has to raise: an asynchronous exception is in gil_exc_info_slot(), or a pending
- * call or a signal's function returned -1. A thread state must be current. */
+ * the functions of signals that have arrived, and raises what another thread raised here. Returns
+ * 0; or -1 when the host has to raise: an asynchronous exception is in gil_exc_info_slot(), or a
+ * pending call or a signal's function returned -1. A thread state must be current. */
 static inline int gil_checkpoint(void)
 {
     gil_thread_state *ts = gil_current_;
@@ -127,11 +127,11 @@ static inline int gil_checkpoint(void)
     return __builtin_expect(--ts->ticker_ > 0, 1) ? 0 : gil_checkpoint_look_(ts);
 }
 
-/* How many checkpoints there are from one that looks around to the next: 100, and 1 for anything less
- * than 1. Once it has been set, a checkpoint that looks around hands the lock over whenever anybody
- * waits for it, whatever the switch interval, until gil_set_switch_interval() is called. For the
- * lock of the current state's interpreter; without a current state, for the shared one. Counts from
- * the next look on. Classic names: sys.setcheckinterval, sys.getcheckinterval. */
+/* How many checkpoints there are from one that looks around to the next: 100, and 1 for anything
+ * less than 1. Once it has been set, a checkpoint that looks around hands the lock over whenever
+ * anybody waits for it, whatever the switch interval, until gil_set_switch_interval() is called.
+ * For the lock of the current state's interpreter; without a current state, for the shared one.
+ * Counts from the next look on. Classic names: sys.setcheckinterval, sys.getcheckinterval. */
 #define GIL_CHECK_INTERVAL_DEFAULT 100
 GIL_API void gil_set_check_interval(int instructions);
 GIL_API int gil_get_check_interval(void);
@@ -144,8 +144,8 @@ GIL_API int64_t gil_get_switch_interval(void);
 
 /* Calls fn(arg) whenever a waiter asks for the lock of this interpreter (NULL: the shared one), in
  * the waiter's thread and without the lock: for hosts that cannot call gil_checkpoint() often. fn
- * makes the running thread call it soon, and calls nothing of libgil itself. NULL removes it. Call it
- * before a second thread runs. */
+ * makes the running thread call it soon, and calls nothing of libgil itself. NULL removes it. Call
+ * it before a second thread runs. */
 typedef void gil_asked_fn(void *arg);
 GIL_API void gil_on_drop_request(gil_interpreter_state *interp, gil_asked_fn *fn, void *arg);
 
@@ -166,37 +166,39 @@ GIL_API int gil_make_pending_calls(void);
  * has arrived. Returns 0, or -1 to make the checkpoint return -1. */
 typedef int gil_signal_fn(int signum, void *arg);
 
-/* Has fn called for a signal; NULL restores what the signal did before. The handler that this installs
- * notes the signal, and interrupts the main thread as gil_interrupt() does. The main thread calls it.
- * Returns 0, or -1 with errno EINVAL. Classic name: signal.signal. */
+/* Has fn called for a signal; NULL restores what the signal did before. The handler that this
+ * installs notes the signal, and interrupts the main thread as gil_interrupt() does. The main
+ * thread calls it. Returns 0, or -1 with errno EINVAL. Classic name: signal.signal. */
 GIL_API int gil_on_signal(int signum, gil_signal_fn *fn, void *arg);
 
-/* Does as if the signal had arrived. Anybody may call it, signal handlers too. Returns 0, or -1 with
- * errno EINVAL when gil_on_signal() was not called for it. Classic name: PyErr_SetInterruptEx. */
+/* Does as if the signal had arrived. Anybody may call it, signal handlers too. Returns 0, or -1
+ * with errno EINVAL when gil_on_signal() was not called for it. Classic name: PyErr_SetInterruptEx.
+ * */
 GIL_API int gil_set_signal(int signum);
 
-/* Runs the functions of the signals that have arrived, in the main thread; elsewhere it does nothing.
- * The caller holds the lock. Returns 0 or -1 as they do. Classic name: PyErr_CheckSignals. */
+/* Runs the functions of the signals that have arrived, in the main thread; elsewhere it does
+ * nothing. The caller holds the lock. Returns 0 or -1 as they do. Classic name: PyErr_CheckSignals.
+ * */
 GIL_API int gil_check_signals(void);
 
-/* Makes the blocking call of the library in which the thread `ident` is return with errno EINTR; if it
- * is in none, the next one that would block. Anybody may call it, with or without the lock. Returns
- * 0, or -1 with errno ESRCH when no such thread has used the library. */
+/* Makes the blocking call of the library in which the thread `ident` is return with errno EINTR; if
+ * it is in none, the next one that would block. Anybody may call it, with or without the lock.
+ * Returns 0, or -1 with errno ESRCH when no such thread has used the library. */
 GIL_API int gil_interrupt(unsigned long ident);
 
 /* ---- Fork ---- */
 
-/* Around fork(): the first before it, with the lock held, then one of the others in the parent and in
- * the child. In the child, the calling thread is the main thread, and the only one: it holds the
+/* Around fork(): the first before it, with the lock held, then one of the others in the parent and
+ * in the child. In the child, the calling thread is the main thread, and the only one: it holds the
  * lock, and the states of all other threads are gone. Classic names: PyOS_BeforeFork,
  * PyOS_AfterFork_Parent, PyOS_AfterFork_Child. */
 GIL_API void gil_before_fork(void);
 GIL_API void gil_after_fork_parent(void);
 GIL_API void gil_after_fork_child(void);
 
-/* Has these called at every fork() from now on (pthread_atfork), also by threads that do not hold the
- * lock; such a child holds no lock either. Do not call them by hand then. Returns 0, or -1 with errno
- * ENOMEM. */
+/* Has these called at every fork() from now on (pthread_atfork), also by threads that do not hold
+ * the lock; such a child holds no lock either. Do not call them by hand then. Returns 0, or -1 with
+ * errno ENOMEM. */
 GIL_API int gil_install_fork_handlers(void);
 
 /* ---- Hooks ---- */
@@ -211,13 +213,13 @@ typedef enum gil_event {
     GIL_THREAD_EXITED = 16,
 } gil_event;
 
-/* Called in the thread concerned. It holds the lock in RESUMED and otherwise may not; it calls nothing
- * of libgil but gil_thread_state_id(). */
+/* Called in the thread concerned. It holds the lock in RESUMED and otherwise may not; it calls
+ * nothing of libgil but gil_thread_state_id(). */
 typedef void gil_hook_fn(gil_event event, gil_thread_state *ts, void *arg);
 
-/* Has fn called for each event whose bit is in `events`. At most GIL_HOOKS_MAX hooks. Anybody may call
- * it; a thread that runs may take a moment to notice. Returns the hook's number, or -1 with errno
- * EINVAL or ENOSPC. */
+/* Has fn called for each event whose bit is in `events`. At most GIL_HOOKS_MAX hooks. Anybody may
+ * call it; a thread that runs may take a moment to notice. Returns the hook's number, or -1 with
+ * errno EINVAL or ENOSPC. */
 #define GIL_HOOKS_MAX 8
 GIL_API int gil_add_hook(unsigned events, gil_hook_fn *fn, void *arg);
 

@@ -73,8 +73,8 @@ GIL_API gil_interpreter_state *gil_interpreter_state_new(unsigned flags);
  * name: PyInterpreterState_Clear. */
 GIL_API void gil_interpreter_state_clear(gil_interpreter_state *interp);
 
-/* Deletes an interpreter state and its thread states. None of them may be current in any thread, and
- * it must not be the main one's. Needs no lock. Classic name: PyInterpreterState_Delete. */
+/* Deletes an interpreter state and its thread states. None of them may be current in any thread,
+ * and it must not be the main one's. Needs no lock. Classic name: PyInterpreterState_Delete. */
 GIL_API void gil_interpreter_state_delete(gil_interpreter_state *interp);
 
 /* The interpreter of the current thread state; fatal when there is none. Classic name:
@@ -133,8 +133,8 @@ GIL_API gil_thread_state *gil_thread_state_get(void);
  * _PyThreadState_UncheckedGet. */
 GIL_API gil_thread_state *gil_thread_state_get_unchecked(void);
 
-/* Makes ts current in the calling thread (NULL: none), and returns what was current. The caller holds
- * the lock, and keeps it; a state of an interpreter with another lock is fatal. Classic name:
+/* Makes ts current in the calling thread (NULL: none), and returns what was current. The caller
+ * holds the lock, and keeps it; a state of an interpreter with another lock is fatal. Classic name:
  * PyThreadState_Swap. */
 GIL_API gil_thread_state *gil_thread_state_swap(gil_thread_state *ts);
 
@@ -142,15 +142,16 @@ GIL_API gil_thread_state *gil_thread_state_swap(gil_thread_state *ts);
  * PyThreadState_GetInterpreter. */
 GIL_API gil_interpreter_state *gil_thread_state_interpreter(const gil_thread_state *ts);
 
-/* A number of its own for each thread state of the process, from 1 on, never used again. Anybody may
- * ask. Classic name: PyThreadState_GetID. */
+/* A number of its own for each thread state of the process, from 1 on, never used again. Anybody
+ * may ask. Classic name: PyThreadState_GetID. */
 GIL_API uint64_t gil_thread_state_id(const gil_thread_state *ts);
 
 /* The identity of the thread that last had the state current, or made it: as gil_thread_ident().
  * Anybody may ask. Classic name: the member thread_id. */
 GIL_API unsigned long gil_thread_state_thread(const gil_thread_state *ts);
 
-/* The next older thread state of the same interpreter, or NULL. Classic name: PyThreadState_Next. */
+/* The next older thread state of the same interpreter, or NULL. Classic name: PyThreadState_Next.
+ * */
 GIL_API gil_thread_state *gil_thread_state_next(const gil_thread_state *ts);
 
 /* The host's dictionary of the current thread state; NULL when nothing was set or no state is
@@ -165,10 +166,10 @@ GIL_API void gil_thread_state_set_dict(void *dict);
 GIL_API gil_exc_info *gil_exc_info_slot(void);
 
 /* Raises an exception in another thread: each state of the thread `ident` (gil_thread_ident()) in
- * the caller's interpreter gets `exc` in exc_info's `type` at its next checkpoint, which returns -1.
- * A request that is still pending is replaced; NULL withdraws it. Returns how many states were
- * told, and in *replaced (may be NULL) the last request that was replaced, so that the host can give
- * it back. The caller holds the lock. Blocking calls go on: see gil_interrupt(). Classic name:
+ * the caller's interpreter gets `exc` in exc_info's `type` at its next checkpoint, which returns
+ * -1. A request that is still pending is replaced; NULL withdraws it. Returns how many states were
+ * told, and in *replaced (may be NULL) the last request that was replaced, so that the host can
+ * give it back. The caller holds the lock. Blocking calls go on: see gil_interrupt(). Classic name:
  * PyThreadState_SetAsyncExc. */
 GIL_API int gil_thread_state_set_async_exc(unsigned long ident, void *exc, void **replaced);
 
