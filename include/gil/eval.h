@@ -124,7 +124,7 @@ static inline int gil_checkpoint(void)
 {
     gil_thread_state *ts = gil_current_;
 
-    return __builtin_expect(--ts->ticker_ > 0, 1) ? 0 : gil_checkpoint_look_(ts);
+    return __builtin_expect(ts && --ts->ticker_ > 0, 1) ? 0 : gil_checkpoint_look_(ts);
 }
 
 /* How many checkpoints there are from one that looks around to the next: 100, and 1 for anything
