@@ -62,8 +62,10 @@ void gil_on_drop_request(gil_interpreter_state *interp, gil_asked_fn *fn, void *
     if (interp)
         need_interpreter("gil_on_drop_request", interp);
     d = interp ? interp->domain : &shared;
-    d->asked_arg = arg;
-    d->asked = fn;
+    if (fn) {
+        d->asked_arg = arg;
+        d->asked = fn;
+    }
     gil_lock_on_drop_request(&d->lock, fn ? pass_on : NULL, d);
 }
 

@@ -54,8 +54,11 @@ void gil_release(gil_state state)
         state_misuse("gil_release", ts, "there is no gil_ensure to undo");
     need_lock("gil_release", ts, ts->domain);
     ts->ensures--;
-    if (state == GIL_STATE_LOCKED)
+    if (state == GIL_STATE_LOCKED) {
+        if (!ts->ensures && ts->made_by_ensure)
+            state_misuse("gil_release", ts, "the first gil_ensure did not return that");
         return;
+    }
     if (!ts->ensures && ts->made_by_ensure)
         gil_thread_state_delete_current();
     else

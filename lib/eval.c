@@ -80,7 +80,7 @@ static void need_single(const char *function, const struct thread_state *ts, boo
 /* The caller holds the lock, and says who it is. */
 static inline void attach(struct thread_state *ts)
 {
-    if (unlikely(relaxed_load(&ts->thread) != &this_thread))
+    if (unlikely(relaxed_load(&ts->thread) != &this_thread || !this_thread.state))
         state_adopt(ts);
     relaxed_store(&ts->domain->current, ts);
     relaxed_store(&ts->mark, relaxed_load(&ts->mark) | MARK_CURRENT);

@@ -92,6 +92,7 @@ gil_interpreter_state *interpreter_make(unsigned flags)
         return NULL;
     if (!runtime.head)
         next_interpreter_id = 0;
+    interp->own = (struct domain){.current = NULL};
     interp->domain = flags & GIL_OWN_LOCK ? &interp->own : &shared;
     interp->threads = NULL;
     interp->modules = interp->data = NULL;
@@ -162,11 +163,10 @@ void gil_interpreter_state_delete(gil_interpreter_state *interp)
         state_free(ts);
     }
     runtime_unlock();
-    if (interp->domain == &interp->own) {
-        if (threads_on() && domain_held(&interp->own))
+    if (interp->domain == &interp->own && threads_on()) {
+        if (domain_held(&interp->own))
             domain_release(&interp->own); /* it goes with the interpreter */
         gil_lock_destroy(&interp->own.lock);
-        interp->own = (struct domain){.current = NULL};
     }
     runtime_lock();
     relaxed_store(&interp->mark, 0);

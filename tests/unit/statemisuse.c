@@ -427,6 +427,19 @@ static void release(void)
     gil_release(GIL_STATE_UNLOCKED);
 }
 
+static void *release_wrongly_main(void *arg)
+{
+    gil_ensure();
+    about(gil_thread_state_get());
+    gil_release(GIL_STATE_LOCKED);
+    return arg;
+}
+
+static void release_wrongly(void)
+{
+    join(start(release_wrongly_main, NULL));
+}
+
 static void checkpoint_none(void)
 {
     about(NULL);
@@ -592,6 +605,7 @@ static const struct {
     {"gil_release", runs, release},
     {"gil_release", gave_up, release},
     {"gil_release", nothing, release},
+    {"gil_release", gave_up, release_wrongly},
     /* no threads yet */
     {"gil_acquire_lock", single, acquire_lock},
     {"gil_release_lock", single, release_lock},
