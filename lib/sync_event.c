@@ -35,10 +35,8 @@ int event_wait(gil_thread_event *event, int64_t timeout_ns, bool interruptible)
 {
     struct event *e = (struct event *)event;
 
-    if (gil_thread_event_is_set(event))
-        return 0;
-    waiters_enter(&e->waiters);
-    if (gil_thread_event_is_set(event)) {
+    waiters_enter(&e->waiters); /* first: then whoever has set it does not touch it any more */
+    if (e->set) {
         waiters_leave(&e->waiters);
         return 0;
     }

@@ -50,22 +50,21 @@ int tlock_acquire(struct tlock *l, int64_t timeout_ns, bool interruptible)
     return waiters_wait(&l->waiters, timeout_ns, interruptible);
 }
 
-/* The lock is held, and perhaps waited for. False: it is not, any more. */
+/* The lock is held, and perhaps waited for. False: it is not waited for. It is not freed here:
+ * whoever took it then might be done with its memory before the guard is released. */
 static bool hand_over(struct tlock *l)
 {
-    struct parker *heir;
+    struct parker *heir = NULL;
 
     waiters_enter(&l->waiters);
-    if (__atomic_load_n(&l->held, __ATOMIC_RELAXED) != LOCK_AWAITED) {
-        waiters_leave(&l->waiters);
-        return false;
+    if (__atomic_load_n(&l->held, __ATOMIC_RELAXED) == LOCK_AWAITED) {
+        heir = waiters_take(&l->waiters);
+        if (!l->waiters.first)
+            __atomic_store_n(&l->held, LOCK_HELD, __ATOMIC_RELAXED);
     }
-    heir = waiters_take(&l->waiters);
-    if (!l->waiters.first)
-        __atomic_store_n(&l->held, heir ? LOCK_HELD : LOCK_FREE, __ATOMIC_RELEASE);
     waiters_leave(&l->waiters);
     waiters_wake(heir);
-    return true;
+    return heir != NULL;
 }
 
 int tlock_release(struct tlock *l)

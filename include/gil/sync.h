@@ -17,10 +17,11 @@
  * of that lock's own policy. Where nothing is said about an order, there is none.
  *
  * Objects are memory of the caller's. All-zero memory is a valid lock, rlock, event, and a
- * semaphore of value 0; the others have an init function. None is copied or moved, there is nothing
- * to destroy, and the memory may be used for something else as soon as nobody is in a call with it
- * or will be. Any thread may use them, with or without a thread state; starting threads is not
- * needed for it. Nothing is undone when a thread ends: what it holds stays held.
+ * semaphore of value 0; the others have an init function. None is copied or moved, and there is
+ * nothing to destroy: the memory may be used for something else as soon as nobody waits or will use
+ * the object, even if a call that ended the last wait has not returned yet. Any thread may use
+ * them, with or without a thread state; starting threads is not needed for it. Nothing is undone
+ * when a thread ends: what it holds stays held.
  *
  * In a forked child the waiting threads are gone, and are forgotten. What the forking thread holds
  * it still holds; what another thread held stays held: start over with all-zero memory or the init

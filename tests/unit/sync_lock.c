@@ -277,6 +277,43 @@ START_TEST(nothing_is_lost_while_waiters_give_up)
 }
 END_TEST
 
+/* ---- a lock that is freed by whoever had it last ---- */
+
+static gil_thread_lock *_Atomic passing;
+
+static void *other_main(void *arg)
+{
+    for (int i = 0; i < 3000; i++) {
+        gil_thread_lock *at;
+
+        while (!(at = atomic_exchange(&passing, NULL)))
+            sched_yield();
+        while (gil_thread_lock_acquire(at, i % 2 ? -1 : 0) < 0)
+            sched_yield();
+        memset(at, 0xAA, sizeof *at);
+        free(at);
+    }
+    return arg;
+}
+
+START_TEST(a_lock_that_is_freed_by_whoever_had_it_last)
+{
+    pthread_t other = start(other_main, NULL);
+
+    for (int i = 0; i < 3000; i++) {
+        gil_thread_lock *at = calloc(1, sizeof *at);
+
+        ck_assert_int_eq(gil_thread_lock_acquire(at, 0), 0);
+        ck_assert_int_eq(gil_thread_lock_acquire(at, 1), -1); /* its release looks for waiters */
+        atomic_store(&passing, at);
+        ck_assert_int_eq(gil_thread_lock_release(at), 0);
+        while (atomic_load(&passing))
+            sched_yield();
+    }
+    join(other);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sync_lock");
@@ -294,6 +331,7 @@ int main(void)
     tcase_add_test(tc, others_do_not_get_it_before_the_last_release);
     tcase_add_test(tc, only_its_owner_releases_it);
     tcase_add_test(tc, each_owner_passes_it_to_the_next);
+    tcase_add_test(tc, a_lock_that_is_freed_by_whoever_had_it_last);
     tcase_add_loop_test(tc, nothing_is_lost_while_waiters_give_up, 0, 2);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
