@@ -7,5 +7,7 @@
 #include <gil/stats.h>
 #include <gil/state.h>
 #include <gil/eval.h>
+#include <gil/thread.h>
+#include <gil/sync.h>
 
 #endif

@@ -38,7 +38,7 @@ static void child(void)
     struct thread_state *ts = current_state();
 
     runtime.held = runtime.held && in_main_thread();
-    runtime.main_ident = thread_ident();
+    relaxed_store(&runtime.main_parker, parker_self());
     relaxed_store(&runtime.main_thread, &this_thread);
     for (gil_interpreter_state *i = runtime.head; i; i = i->next) {
         delete_states_of_others(i);

@@ -3,7 +3,7 @@
  *
  * Invariant: whoever puts something there sets its bit in runtime.asked afterwards; the main thread
  * clears the bit first and looks then, and sets it again if it leaves something behind. A signal
- * handler uses atomic operations only, and runtime.interrupt. */
+ * handler uses atomic operations only, and wakes the main thread. */
 #define _GNU_SOURCE
 #include "lib/runtime.h"
 
@@ -115,12 +115,9 @@ int gil_make_pending_calls(void)
 
 static void note(int signum)
 {
-    void (*interrupt)(unsigned long ident) = relaxed_load(&runtime.interrupt);
-
     __atomic_store_n(&signals[signum].arrived, true, __ATOMIC_SEQ_CST);
     ask(ASKED_SIGNALS);
-    if (interrupt)
-        interrupt(relaxed_load(&runtime.main_ident));
+    parker_interrupt(relaxed_load(&runtime.main_parker));
 }
 
 static void handler(int signum)

@@ -93,7 +93,7 @@ static struct thread_state *begin(unsigned flags)
     }
     relaxed_store(&runtime.main, interp);
     relaxed_store(&runtime.exit_late, (flags & GIL_LATE_THREADS_EXIT) != 0);
-    runtime.main_ident = thread_ident();
+    relaxed_store(&runtime.main_parker, parker_self());
     relaxed_store(&runtime.main_thread, &this_thread);
     __atomic_store_n(&runtime.initialised, true, __ATOMIC_RELEASE);
     return ts;

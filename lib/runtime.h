@@ -23,6 +23,7 @@
 #include <gil/state.h>
 
 #include "lib/lock_impl.h"
+#include "lib/park.h"
 
 struct thread_state;
 
@@ -72,8 +73,9 @@ struct gil_interpreter_state {
     struct domain own; /* with GIL_OWN_LOCK: its domain */
 };
 
-/* A thread costs a node of the lock and a state. */
-_Static_assert(sizeof(struct node) + sizeof(struct thread_state) <= 512, "512 bytes a thread");
+/* A thread costs a node of the lock, a state, and a parker. */
+_Static_assert(sizeof(struct node) + sizeof(struct thread_state) + sizeof(struct parker) <= 512,
+               "512 bytes a thread");
 
 enum { ASKED_CALLS = 1, ASKED_SIGNALS = 2 };
 
@@ -89,10 +91,8 @@ struct runtime {
     bool initialised;
     bool exit_late; /* GIL_LATE_THREADS_EXIT */
     const struct this_thread *main_thread;
-    unsigned long main_ident;
+    struct parker *main_parker;
     gil_interpreter_state *main, *head;
-    /* Makes the blocking call of a thread return; async-signal-safe. NULL: there are none. */
-    void (*interrupt)(unsigned long ident);
 };
 
 extern struct runtime runtime;
@@ -121,12 +121,6 @@ static inline bool threads_on(void)
 static inline bool in_main_thread(void)
 {
     return relaxed_load(&runtime.main_thread) == &this_thread;
-}
-
-/* What gil_thread_ident() returns. */
-static inline unsigned long thread_ident(void)
-{
-    return (unsigned long)pthread_self();
 }
 
 /* ---- runtime.c ---- */

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <gil/thread.h>
+
 #include "lib/pool.h"
 
 static struct pool interpreters = {
@@ -295,7 +297,7 @@ struct thread_state *own_state(void)
 void state_adopt(struct thread_state *ts)
 {
     relaxed_store(&ts->thread, &this_thread);
-    relaxed_store(&ts->ident, thread_ident());
+    relaxed_store(&ts->ident, gil_thread_ident());
     if (own_state())
         return;
     this_thread.state = ts;
