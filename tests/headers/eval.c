@@ -67,6 +67,7 @@ static int be_asked(void)
     failed |= gil_on_signal(SIGUSR1, arrived, &calls);
     failed |= gil_set_signal(SIGUSR1);
     failed |= gil_check_signals();
+    failed |= gil_interrupt(gil_thread_state_thread(gil_thread_state_get()));
     gil_set_switch_interval(GIL_INTERVAL_DEFAULT_NS);
     failed |= gil_get_switch_interval() != GIL_INTERVAL_DEFAULT_NS;
     return failed || calls != 3;
