@@ -8,6 +8,8 @@
 
 __thread gil_thread_state *gil_current_;
 
+#define ALWAYS_INLINE inline __attribute__((always_inline)) /* save and restore call nothing */
+
 #define NO_THREADS_YET "gil_init_threads was not called"
 
 /* ---- The lock of a domain ---- */
@@ -36,32 +38,30 @@ static __attribute__((noinline)) void wait_for_lock(const char *function, struct
         thread_is_late();
 }
 
-static inline void take(const char *function, struct domain *d, uint32_t mark)
+static inline void take(const char *function, struct lock *l, struct node *n, uint32_t mark)
 {
-    struct lock *l = lock_of(&d->lock);
-    struct node *n = node_of(l);
-
     if (!lock_acquire_fast(l, n))
         wait_for_lock(function, l, n, mark, 0);
 }
 
-static inline void give_up(struct domain *d)
+static inline void give_up(struct lock *l, struct node *n)
 {
-    struct lock *l = lock_of(&d->lock);
-    struct node *n = node_of(l);
-
     if (!lock_release_fast(l, n))
         lock_release_slow(l, n, RELEASE_PLAIN);
 }
 
 void domain_acquire(const char *function, struct domain *d)
 {
-    take(function, d, relaxed_load(&runtime.mark));
+    struct lock *l = lock_of(&d->lock);
+
+    take(function, l, node_of(l), relaxed_load(&runtime.mark));
 }
 
 void domain_release(struct domain *d)
 {
-    give_up(d);
+    struct lock *l = lock_of(&d->lock);
+
+    give_up(l, node_of(l));
 }
 
 /* ---- With a state ---- */
@@ -105,7 +105,7 @@ void state_detach(struct thread_state *ts)
     detach(ts);
 }
 
-static inline void resume(const char *function, struct thread_state *ts)
+static ALWAYS_INLINE void resume(const char *function, struct thread_state *ts)
 {
     uint32_t mark = relaxed_load(&runtime.mark);
 
@@ -115,8 +115,10 @@ static inline void resume(const char *function, struct thread_state *ts)
         need_single(function, ts, false);
         runtime.held = true;
     } else {
+        struct lock *l = lock_of(&ts->domain->lock);
+
         hook(GIL_THREAD_READY, ts);
-        take(function, ts->domain, mark);
+        take(function, l, node_of(l), mark);
         if (unlikely(relaxed_load(&ts->mark) != relaxed_load(&runtime.mark)))
             state_refuse(function, ts);
     }
@@ -126,17 +128,18 @@ static inline void resume(const char *function, struct thread_state *ts)
 
 /* Does the lock agree about who runs? */
 static inline void need_running(const char *function, const struct thread_state *ts,
-                                struct domain *d)
+                                const struct domain *d, const struct node *n)
 {
-    if (unlikely(relaxed_load(&node_of(lock_of(&d->lock))->state) != NODE_HELD))
+    if (unlikely(relaxed_load(&n->state) != NODE_HELD))
         state_misuse(function, ts, "the caller does not hold the lock");
     if (unlikely(relaxed_load(&d->current) != ts))
         state_misuse(function, ts, "another thread state runs under the lock");
 }
 
-static inline void suspend(const char *function, struct thread_state *ts)
+static ALWAYS_INLINE void suspend(const char *function, struct thread_state *ts)
 {
-    struct domain *d = ts->domain;
+    struct lock *l = lock_of(&ts->domain->lock);
+    struct node *n;
 
     if (unlikely(!threads_on())) {
         need_single(function, ts, true);
@@ -144,9 +147,10 @@ static inline void suspend(const char *function, struct thread_state *ts)
         runtime.held = false;
         return;
     }
-    need_running(function, ts, d);
+    n = node_of(l);
+    need_running(function, ts, ts->domain, n);
     detach(ts);
-    give_up(d);
+    give_up(l, n);
     hook(GIL_THREAD_SUSPENDED, ts);
 }
 
@@ -166,11 +170,11 @@ void state_hand_over(struct thread_state *ts, bool asked)
     struct lock *l = lock_of(&d->lock);
     struct node *n = node_of(l);
 
-    need_running("gil_checkpoint", ts, d);
+    need_running("gil_checkpoint", ts, d, n);
     if (asked) {
         if (relaxed_load(&l->drop)) {
-            suspend("gil_checkpoint", ts);
-            resume("gil_checkpoint", ts);
+            state_suspend("gil_checkpoint", ts);
+            state_resume("gil_checkpoint", ts);
         }
         return;
     }
@@ -253,15 +257,17 @@ static struct thread_state *current_shared(void)
 
 void gil_acquire_lock(void)
 {
+    struct lock *l = lock_of(&shared.lock);
+    struct node *n = node_of(l);
     uint32_t mark = relaxed_load(&runtime.mark);
     struct thread_state *ts = current_shared();
 
     need_threads("gil_acquire_lock", gil_current_);
     hook(GIL_THREAD_READY, ts);
-    take("gil_acquire_lock", &shared, mark);
+    take("gil_acquire_lock", l, n, mark);
     if (unlikely(relaxed_load(&runtime.mark) != mark) ||
         (ts && (relaxed_load(&ts->mark) & ~(uint32_t)MARK_CURRENT) != mark)) {
-        give_up(&shared);
+        give_up(l, n);
         thread_is_late();
     }
     relaxed_store(&shared.current, ts);
@@ -270,12 +276,14 @@ void gil_acquire_lock(void)
 
 void gil_release_lock(void)
 {
+    struct lock *l = lock_of(&shared.lock);
+    struct node *n = node_of(l);
     struct thread_state *ts = current_shared();
 
     need_threads("gil_release_lock", gil_current_);
-    need_running("gil_release_lock", ts, &shared);
+    need_running("gil_release_lock", ts, &shared, n);
     relaxed_store(&shared.current, NULL);
-    give_up(&shared);
+    give_up(l, n);
     hook(GIL_THREAD_SUSPENDED, ts);
 }
 
@@ -283,7 +291,7 @@ void gil_acquire_thread(gil_thread_state *ts)
 {
     need_threads("gil_acquire_thread", ts);
     need_to_resume("gil_acquire_thread", ts);
-    resume("gil_acquire_thread", state_of(ts));
+    state_resume("gil_acquire_thread", state_of(ts));
 }
 
 void gil_release_thread(gil_thread_state *ts)
@@ -291,7 +299,7 @@ void gil_release_thread(gil_thread_state *ts)
     need_threads("gil_release_thread", ts);
     if (!ts || ts != gil_current_)
         state_misuse("gil_release_thread", state_of(ts), "the thread state is not current");
-    suspend("gil_release_thread", state_of(ts));
+    state_suspend("gil_release_thread", state_of(ts));
 }
 
 #endif

@@ -29,11 +29,9 @@ struct thread_state;
 
 struct domain {
     gil_lock lock;
-    struct thread_state
-        *current;           /* who runs under the lock; NULL: nobody, or one without a state */
-    int32_t check_interval; /* 0: the default */
-    bool
-        by_count; /* hand over at each look when anybody waits: gil_set_check_interval was called */
+    struct thread_state *current; /* who runs under the lock, if with a state; NULL: nobody does */
+    int32_t check_interval;       /* 0: the default */
+    bool by_count;                /* hand over at each look if anybody waits, whoever asked */
     gil_asked_fn *asked;
     void *asked_arg;
 };
