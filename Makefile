@@ -22,7 +22,8 @@
 #   tests/AREA/NAME.test        a script that tests/run runs
 #
 # tools/bench/NAME.c is a program of the benchmarks, $(BUILD)/bench/NAME, and NAMEmodule.c a Python
-# extension, $(BUILD)/bench/NAME.so.
+# extension, $(BUILD)/bench/NAME.so. tools/bench/locks/NAME.c is a lock that is measured, added to
+# C_LOCKS below.
 
 VERSION   := $(shell sed -n 's/^.define GIL_VERSION_STRING "\(.*\)"/\1/p' include/gil/version.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -135,7 +136,8 @@ CHECK = $(shell pkg-config --cflags --libs check)
 # A program that needs more libraries: $(BUILD)/tests/AREA/NAME: TEST_LIBS = -lfoo
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
-$(BUILD)/tests/python/unrecognised: TEST_LIBS = -rdynamic
+$(addprefix $(BUILD)/tests/python/,unrecognised unreachable): TEST_LIBS = -rdynamic
+$(BUILD)/tests/python/redirect: TEST_LIBS = -Wl,-z,relro,-z,now
 $(BUILD)/tests/python/%: BASE += -I$(PYTHON_INCLUDE)
 $(BUILD)/tests/python/%: CXXBASE += -I$(PYTHON_INCLUDE)
 
@@ -144,8 +146,8 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	$(call say,CC,$@) $(COMPILE) -o $@ $< $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) \
 	    $(CHECK) -pthread
 
-# With a library of its own, which calls the test at each step of the protocol.
-STEP_UNIT := $(addprefix $(BUILD)/tests/,races statesteps nothreads)
+# With a library of their own, which calls the test at each step of the protocol.
+STEP_UNIT := $(addprefix $(BUILD)/tests/,races windows statesteps nothreads)
 $(BUILD)/tests/nothreads: BASE += -DGIL_NO_THREADS
 $(STEP_UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
@@ -269,7 +271,37 @@ $(BUILD)/bench/%: tools/bench/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -o $@ $< $(LDFLAGS) -pthread
 
-bench-programs: $(BENCH_BIN)
+# The locks that libgil's is measured against, each a program of its own: those of Debian packages
+# that are not installed are left out. libgil's own is the shared library, as the C library's is.
+HAVE        = $(if $(wildcard /usr/include/$(1)),$(2))
+C_LOCKS    := cas pthread pi cpython futex libgil broken $(call HAVE,nsync.h,nsync) \
+              $(call HAVE,ck_spinlock.h,ticket mcs)
+CXX_LOCKS  := $(shell pkg-config --exists absl_synchronization 2>/dev/null && echo abseil)
+LOCK_BIN   := $(C_LOCKS:%=$(BUILD)/bench/locks/%) $(CXX_LOCKS:%=$(BUILD)/bench/locks/%) \
+              $(BUILD)/bench/locks/crowd
+LOCK_LOADS := $(call obj,$(wildcard tools/bench/locks/workloads/*.c)) $(BUILD)/libgil.a
+LOCK_LIBS   =
+$(BUILD)/bench/locks/nsync: LOCK_LIBS = -lnsync
+$(BUILD)/bench/locks/abseil: LOCK_LIBS = $(shell pkg-config --libs absl_synchronization)
+$(BUILD)/bench/locks/libgil: LOCK_LIBS = -L$(BUILD) -lgil -Wl,-rpath,'$$ORIGIN/../..'
+$(BUILD)/bench/locks/libgil: $(BUILD)/libgil.so
+
+$(C_LOCKS:%=$(BUILD)/bench/locks/%): $(BUILD)/bench/locks/%: tools/bench/locks/%.c $(LOCK_LOADS)
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -o $@ $< $(filter %.o,$^) $(LDFLAGS) $(LOCK_LIBS) \
+	    $(BUILD)/libgil.a -pthread
+
+$(CXX_LOCKS:%=$(BUILD)/bench/locks/%): $(BUILD)/bench/locks/%: tools/bench/locks/%.cc $(LOCK_LOADS)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< \
+	    $(filter %.o,$^) $(LDFLAGS) $(LOCK_LIBS) $(BUILD)/libgil.a -pthread
+
+# With a library of its own, which calls the program at each step of the protocol.
+$(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(LIB_SRC)
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) -pthread
+
+bench-programs: $(BENCH_BIN) $(LOCK_BIN)
 
 demo:
 	@tools/deps.sh build demo

@@ -120,12 +120,14 @@ static bool promote(struct node *h, bool *asleep)
     return true;
 }
 
-/* Names the responsible waiter (invariant 3). Returns it if it has to be woken to take notice. */
-static struct node *name_head(struct lock *l, int64_t now)
+/* Names the responsible waiter (invariant 3), who asks at the end of the slice: that of `owner`,
+ * which begins. Returns it if it has to be woken to take notice. */
+static struct node *name_head(struct lock *l, const struct node *owner, int64_t now)
 {
     struct node *h;
     bool asleep;
 
+    relaxed_store(&l->slice_end, now + policy_slice(l, owner));
     for (;;) {
         h = policy_next(l, now);
         STEP(T13, l, h);
@@ -156,7 +158,6 @@ static void begin_slice(struct lock *l, const struct node *owner, int64_t now)
 {
     struct node *least = least_served(l);
 
-    relaxed_store(&l->slice_end, now + policy_slice(l, owner));
     if (!l->deferred_in_slice && l->watch)
         relaxed_store(&l->watch, l->watch - 1);
     l->deferred_in_slice = false;
@@ -208,7 +209,7 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
     }
     took(l, n);
     relaxed_store(&n->cpu, sched_getcpu());
-    sleeper = name_head(l, now);
+    sleeper = name_head(l, n, now);
     begin_slice(l, n, now);
     if (sleeper)
         wake(n, sleeper);
@@ -286,7 +287,7 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
     uint32_t state;
 
     runqueue_remove(&l->queue, h);
-    sleeper = name_head(l, now);
+    sleeper = name_head(l, h, now);
     relaxed_store(&l->owner, h);
     begin_slice(l, h, now);
     STEP(T6, l, h);
@@ -529,9 +530,10 @@ void gil_lock_yield(gil_lock *lock)
     lock_acquire_slow(l, n, FUTEX_FOREVER, WAIT_NO_ASK, NULL);
 }
 
+/* Called between an interpreter's instructions: no second call through the library's table. */
 void gil_lock_checkpoint(gil_lock *lock)
 {
-    if (unlikely(gil_lock_drop_requested(lock))) {
+    if (unlikely(relaxed_load(&lock_of(lock)->drop))) {
         gil_lock_release(lock);
         gil_lock_acquire(lock);
     }

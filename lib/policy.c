@@ -21,7 +21,10 @@
  * is behind the owner by more than a granularity; or by more than an interval and a granularity,
  * if it was dropped itself: equals would end up with slices of a granularity.
  *
- * fifo: the oldest waiter; nobody asks before the end of the slice. */
+ * fifo: the oldest waiter; nobody asks before the end of the slice.
+ *
+ * The policy may change at any time: what waiters and the queue carry is the same under both, and
+ * is kept up to date under both. */
 #include "lib/lock_impl.h"
 
 /* Unlinks a node whose thread has given up, before its state says so: from then on it may be in

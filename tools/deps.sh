@@ -12,7 +12,8 @@ packages_of() {
     case $1 in
     build) echo gcc libc6-dev libpython3.11-dev python3 ;;
     check) echo check pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
-    demo | bench) echo wrk ;;
+    demo) echo wrk ;;
+    bench) echo wrk g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
     coverage) echo gcovr ;;
     aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
     *)

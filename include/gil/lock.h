@@ -48,8 +48,10 @@ typedef enum gil_policy { GIL_FAIR = 0, GIL_FIFO = 1 } gil_policy;
  * soon and call nothing of libgil. For hosts that cannot poll gil_lock_drop_requested(). */
 typedef void gil_drop_request_fn(gil_lock *lock, void *arg);
 
-/* Sets the policy. Call it before a second thread uses the lock. Returns 0, or -1 with
- * errno EINVAL when there is no such policy. */
+/* Sets the policy. Anyone may call it at any time, with or without the lock: whoever gets the lock
+ * next is chosen by it, also among threads that wait already; one of these may still ask for the
+ * lock once when the old policy would have let it. Returns 0, or -1 with errno EINVAL when there is
+ * no such policy. */
 GIL_API int gil_lock_set_policy(gil_lock *lock, gil_policy policy);
 
 /* Sets the switch interval, in nanoseconds (at least 1 µs; smaller values count as 1 µs). Anyone

@@ -48,5 +48,7 @@ int main(void)
     gil_interpreter_state_delete(interp);
     failed |= gil_thread_state_get_unchecked() != mine || !gil_is_initialized();
     gil_finalize();
-    return failed;
+    failed |= gil_initialize(0);
+    gil_thread_state_delete_current();
+    return failed || gil_thread_state_get_unchecked() != NULL;
 }

@@ -409,7 +409,7 @@ def warm_up(ends):
 
 
 def main():
-    import calls_sockets, calls_others  # noqa: these add their own situations
+    import calls_sockets, calls_waits, calls_files  # noqa: these add their own situations
     only = [a for a in sys.argv[1:] if a != "busy"]
     stop = []
     if "busy" in sys.argv:

@@ -235,14 +235,13 @@ static void give_up(worker *w, int l)
     }
 }
 
-/* Anybody may change the interval, at any time; the policy is the owner's to change here. An interval
- * that never ends is harmless where everybody releases. */
+/* Anybody may change them, at any time. An interval that never ends is harmless where everybody
+ * releases. */
 static void change_settings(worker *w, int l)
 {
     static const int64_t intervals[] = {US, 50 * US, MS, 5 * MS, 1000 * 1000 * MS};
 
-    if (guarded[l].owner == w->id)
-        gil_lock_set_policy(&guarded[l].lock, pick(w, 3) ? GIL_FAIR : GIL_FIFO);
+    gil_lock_set_policy(&guarded[l].lock, pick(w, 3) ? GIL_FAIR : GIL_FIFO);
     gil_lock_set_interval(&guarded[l].lock, intervals[pick(w, 5)]);
 }
 
@@ -289,6 +288,8 @@ static void one_operation(worker *w)
     atomic_store_explicit(&w->slot->doing, l, memory_order_relaxed);
     if (pick(w, 1000) == 0)
         fork_child(w);
+    if (pick(w, 256) == 0)
+        change_settings(w, l);
     if (!take(w, l))
         return;
     hold(w, l);

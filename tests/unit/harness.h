@@ -260,17 +260,15 @@ HARNESS void waiter_end(waiter *w)
 typedef struct team {
     gil_lock *lock;
     atomic_bool stop;
-    atomic_int ready;     /* tid of the member that started last */
-    atomic_ulong turns;   /* how often the lock went from one member to another */
-    int last;             /* who computed last */
-    int64_t last_ns;      /* until when */
-    unsigned out_of_turn; /* turns that were not the next member's in order of starting */
+    atomic_int ready;   /* tid of the member that started last */
+    atomic_ulong turns; /* how often the lock went from one member to another */
+    int last;           /* who computed last */
+    int64_t last_ns;    /* until when */
 } team;
 
 typedef struct member {
     team *team;
     int id; /* from 1 */
-    int size;
     pthread_t thread;
     unsigned long turns;
     int64_t held_ns;
@@ -283,8 +281,6 @@ HARNESS void compute(member *m)
     int64_t now, interval;
 
     if (t->last != m->id) {
-        if (t->last && m->id != t->last % m->size + 1)
-            t->out_of_turn++;
         t->last = m->id;
         t->last_ns = now_ns();
         m->turns++;
@@ -319,7 +315,7 @@ HARNESS void team_start(team *t, member *members, int n)
     int last = 0;
 
     for (int i = 0; i < n; i++) {
-        members[i] = (member){.team = t, .id = i + 1, .size = n};
+        members[i] = (member){.team = t, .id = i + 1};
         members[i].thread = start(member_main, &members[i]);
         WAIT_FOR(atomic_load(&t->ready) != last);
         last = atomic_load(&t->ready);

@@ -25,6 +25,7 @@ class Row:
     close: bool = False
     stock_range: tuple = ()  # key, least, most: what stock must show for the row to count
     alone: str = ""  # an interpreter other than the two sides
+    on_python: bool = True  # its libgil side is an interpreter on libgil
 
 
 @dataclasses.dataclass
@@ -237,7 +238,71 @@ def other_rows():
                           with_work([RATE, P99], count), alone=name)
 
 
-ALL = [echo_rows, web_rows, waiting_rows, cpu_rows, total_rows, cost_rows, futex_rows, other_rows]
+# Debian's packages of the locks that are measured beside libgil's.
+LOCK_PACKAGES = {"nsync": "libnsync-dev", "abseil": "libabsl-dev", "ticket": "libck-dev",
+                 "mcs": "libck-dev"}
+
+
+def lock_program(name):
+    path = os.path.join(harness.BUILD, "bench", "locks", name)
+    if not os.path.exists(path):
+        raise harness.Missing(f"no {name} lock: {LOCK_PACKAGES.get(name, path)} was not there"
+                              " when make bench was built")
+    return path
+
+
+def lock(peer, what):
+    """A lock by itself, without an interpreter; the peer stands where stock stands elsewhere."""
+    def measure(side, seconds):
+        name = "libgil" if side.on_libgil else peer
+        if what in ("spin", "apart") and len(os.sched_getaffinity(0)) < 2:
+            raise harness.Missing("two processors are needed")
+        command = [lock_program(name), what, str(seconds)]
+        return json.loads(run_to_end(command, f"locks/{name} {what}"))
+    return measure
+
+
+CROWD = 10000
+
+
+def crowd(_side, seconds):
+    command = [lock_program("crowd"), str(CROWD), str(seconds)]
+    return json.loads(run_to_end(command, "locks/crowd", patience=120))
+
+
+HANDOVER = [Figure("p50_us", "p50", "us"), Figure("p99_us", "p99", "us")]
+LOCK_WORK = {
+    "pair": [Figure("pair_ns", "ns"), Figure("single_ns", "1 thread, ns")],
+    "spin": HANDOVER, "apart": HANDOVER, "together": HANDOVER,
+    "io": [Figure("ops", "operations/s"), Figure("switches", "switches/op")],
+}
+LOCK_PEERS = {
+    "pair": ["cas", "pthread", "cpython", "pi", "nsync", "abseil", "ticket", "mcs"],
+    "spin": ["cpython", "ticket", "mcs"],
+    "apart": ["futex", "cpython"],
+    "together": ["futex", "cpython"],
+    "io": ["pthread", "cpython", "pi", "nsync", "abseil", "ticket", "mcs"],
+}
+LOCK_CLOSE = {("pair", "cas"), ("pair", "pthread"), ("apart", "futex"), ("together", "futex"),
+              ("io", "pthread")}
+
+
+def lock_rows():
+    for what, peers in LOCK_PEERS.items():
+        for peer in peers:
+            yield Row(f"lock-{what}-{peer}", lock(peer, what), LOCK_WORK[what],
+                      close=(what, peer) in LOCK_CLOSE, on_python=False)
+    yield Row("lock-checkpoint", lock("libgil", "checkpoint"), [Figure("checkpoint_ns", "ns")],
+              alone="libgil", on_python=False)
+    yield Row("lock-crowd", crowd,
+              [Figure("burst_us", "burst", "us"), Figure("giveup_us", "give up", "us"),
+               Figure("steady_us", "steady", "us"), Figure("long_steps", "steps >100µs"),
+               Figure("long_holds", "holds >100µs"), Figure("thread_bytes", "bytes/thread")],
+              alone="libgil", on_python=False)
+
+
+ALL = [echo_rows, web_rows, waiting_rows, cpu_rows, total_rows, cost_rows, futex_rows, other_rows,
+       lock_rows]
 
 
 def all_rows():

@@ -170,7 +170,45 @@ def cost_targets():
                                                                   "per_switch"))
 
 
-ALL = [udp_targets, other_waiting_targets, cpu_targets, total_targets, cost_targets]
+def at_most_of(title, row, bound, key, **more):
+    return Target(title, row, False, bound,
+                  lambda results: statistics.median(ratios(results[row], key)),
+                  show=lambda v: summary.short(v) + "×", **more)
+
+
+def long_steps(run):
+    """How many more steps took too long than interrupts explain, going by the holds: these last
+    at least as long as a step. Twice as many are explained, and two, since these are counts."""
+    return run["long_steps"] - 2 * run["long_holds"] - 2
+
+
+def lock_targets():
+    yield at_most_of("lock, pair: of CAS + CAS", "lock-pair-cas", 1.15, "pair_ns", close="pair_ns")
+    yield at_most_of("lock, pair: of pthread's", "lock-pair-pthread", 1.05, "pair_ns",
+                     close="pair_ns")
+    yield at_most_of("lock, pair: of CPython's", "lock-pair-cpython", 1 / 3, "pair_ns")
+    yield Target("lock, checkpoint", "lock-checkpoint", False, 1,
+                 lambda results: median(results["lock-checkpoint"], "libgil", "checkpoint_ns"),
+                 show=lambda v: f"{v:.2f} ns")
+    yield at_most_us("lock, hand-over, head spins: p50", "lock-spin-cpython", 0.3, "p50_us")
+    for placed in ("apart", "together"):
+        yield at_most_of(f"lock, hand-over {placed}: of a futex's", f"lock-{placed}-futex", 1.2,
+                         "p50_us", close="p50_us")
+    yield at_least("lock, I/O: operations/s of CPython's", "lock-io-cpython", 1.7, "ops")
+    yield at_least("lock, I/O: operations/s of pthread's", "lock-io-pthread", 1.1, "ops",
+                   close="ops")
+    yield Target("lock, I/O: context switches/operation", "lock-io-pthread", False, 1.3,
+                 lambda results: median(results["lock-io-pthread"], "libgil", "switches"))
+    for step, what in (("burst_us", "burst"), ("giveup_us", "give up")):
+        yield at_most_us(f"lock, 10 000 wait, {what}: a step", "lock-crowd", 100, step)
+    yield Target("lock, 10 000 wait: steps > 100 µs", "lock-crowd", False, 0,
+                 lambda results: max(0, sum(long_steps(run)
+                                            for run in results["lock-crowd"]["libgil"])))
+    yield Target("lock, 10 000 wait: bytes a thread", "lock-crowd", False, 512,
+                 lambda results: median(results["lock-crowd"], "libgil", "thread_bytes"))
+
+
+ALL = [udp_targets, other_waiting_targets, cpu_targets, total_targets, cost_targets, lock_targets]
 
 
 def near_one(results, target):

@@ -51,7 +51,10 @@ static void say_not_recognised(void)
 {
     const char *then = set("GIL_STRICT") ? "not run (--strict)" : "it runs with its own locks";
 
-    if (found == PY_UNKNOWN)
+    if (found == PY_KNOWN)
+        dprintf(message_fd, "gil: %s is a CPython (%s) whose calls of libc cannot be reached: %s\n",
+                program_invocation_short_name, py_version(), then);
+    else if (found == PY_UNKNOWN)
         dprintf(message_fd, "gil: %s is a CPython (%s) without a layout in libgil (3.11): %s\n",
                 program_invocation_short_name, py_version(), then);
     else
@@ -215,13 +218,12 @@ __attribute__((constructor)) static void start(void)
         return;
     }
     found = py_recognise();
-    if (found != PY_KNOWN) {
+    if (found != PY_KNOWN || !py_hooks_start(interval ? atol(interval) : 0)) {
         not_recognised();
         return;
     }
     if (policy && strcmp(policy, "fifo") == 0)
         gil_lock_set_policy(&py_lock, GIL_FIFO);
-    py_hooks_start(interval ? atol(interval) : 0);
     if (getenv("GIL_STATS")) {
         stats_to = strdup(getenv("GIL_STATS"));
         if (!stats_to || atexit(at_exit) != 0)

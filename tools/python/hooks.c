@@ -1,5 +1,6 @@
 /* The interpreter's GIL operations, recognised by the addresses of its mutex and condition
- * variables and answered by libgil's lock. Everything else goes straight on to libc.
+ * variables and answered by libgil's lock. Only the interpreter's own calls come here (redirect.h);
+ * what concerns other objects goes straight on to libc.
  *
  * CPython 3.11 takes its GIL (take_gil) with: lock mutex, wait on cond while `locked`, lock
  * switch_mutex, locked = 1, signal switch_cond, unlock switch_mutex, unlock mutex. It drops it
@@ -28,6 +29,7 @@
 #include "lib/lock_impl.h"
 #include "tools/python/calls.h"
 #include "tools/python/predictor.h"
+#include "tools/python/redirect.h"
 #include "tools/python/runtime.h"
 
 /* A call that gives the processor away and takes less than this, ns, did not sleep. */
@@ -53,22 +55,6 @@ static bool closed; /* the interpreter has destroyed its GIL */
 /* Where PyEval_SaveThread keeps its return address, counted from its frame; 0: not known. */
 static uintptr_t save_thread_frame;
 
-/* libc's own. The wrappers may run before any constructor, so each pointer starts at a function
- * that looks libc's up on the first call. Binding by the name __pthread_mutex_lock would find a
- * sanitizer's, which has nothing behind it. */
-#define LIBC(name, parameters, arguments)                                                          \
-    static int name##_first parameters;                                                            \
-    static int(*libc_##name) parameters = name##_first;                                            \
-    static int name##_first parameters                                                             \
-    {                                                                                              \
-        __atomic_store_n(&libc_##name, dlsym(RTLD_NEXT, "pthread_" #name), __ATOMIC_RELAXED);      \
-        return libc_##name arguments;                                                              \
-    }
-LIBC(mutex_lock, (pthread_mutex_t * m), (m))
-LIBC(mutex_unlock, (pthread_mutex_t * m), (m))
-LIBC(mutex_init, (pthread_mutex_t * m, const pthread_mutexattr_t *attr), (m, attr))
-LIBC(mutex_destroy, (pthread_mutex_t * m), (m))
-
 void *py_real_slow(const char *name)
 {
     /* Condition variables have two versions; dlsym may find the older one. */
@@ -82,6 +68,22 @@ static inline bool in_gil(const void *object)
     return unlikely((uintptr_t)object - py_gil < PY_GIL_SIZE);
 }
 
+static inline bool is_gil_mutex(const pthread_mutex_t *m)
+{
+    return (uintptr_t)m - py_gil == PY_GIL_MUTEX;
+}
+
+/* The interpreter's own fields: is the GIL taken, and by which thread state last? */
+static inline int *locked(void)
+{
+    return (int *)(py_gil + PY_GIL_LOCKED);
+}
+
+static inline void *last_holder(void)
+{
+    return *(void **)(py_gil + PY_GIL_LAST_HOLDER);
+}
+
 static inline struct lock *the_lock(void)
 {
     return lock_of(&py_lock);
@@ -92,15 +94,10 @@ static inline bool mine(void)
     return relaxed_load(&node_of(the_lock())->state) == NODE_HELD;
 }
 
-static inline bool is_locked(void)
-{
-    return relaxed_load(py_runtime.locked) == 1;
-}
-
 /* CPython has just set last_holder to the calling thread's state, which is alive. */
 static inline void note_tstate(void)
 {
-    me.tstate = *py_runtime.last_holder;
+    me.tstate = last_holder();
     me.interpreter = *(void **)((char *)me.tstate + py_runtime.tstate_interpreter);
 }
 
@@ -178,13 +175,14 @@ static __attribute__((noinline)) int request_again(void)
 }
 
 /* A late thread has seen locked == 0 and is about to set it: it needs the lock after all. */
-static __attribute__((cold, noinline)) void take_late(void)
+static __attribute__((cold, noinline)) int take_late(void)
 {
     struct lock *l = the_lock();
 
     if (!lock_acquire_slow(l, node_of(l), clock_now_ns() + lock_interval(l), 0, NULL))
         pthread_exit(NULL);
     me.late = false;
+    return 0;
 }
 
 /* ---- drop_gil ---- */
@@ -293,39 +291,36 @@ static void destroyed(void)
     lock_wake_all(the_lock());
 }
 
-/* ---- The interposed functions. ---- */
+/* ---- What the interpreter calls instead of libc's functions. ---- */
 
 /* A comparison and jump that lie across a 32-byte boundary cost some processors 2 ns. */
 #define HOT __attribute__((aligned(64)))
 
-/* The next four are laid out so that an uncontended take_gil and drop_gil, and locking any other
- * mutex, need no stack frame: everything that calls is called last. */
-static __attribute__((noinline)) int lock_first(const pthread_mutex_t *m)
+/* Laid out so that an uncontended take_gil and drop_gil need no stack frame: everything that calls
+ * is called last. */
+static __attribute__((noinline)) int lock_first(void)
 {
     struct lock *l = the_lock();
     struct node *n = node_of(l);
 
-    if (m != py_runtime.mutex) {
-        if (me.late)
-            take_late();
-        return 0;
-    }
     return lock_acquire_fast(l, n) ? 0 : take_slow(l, n);
 }
 
-HOT PY_WRAPPER int pthread_mutex_lock(pthread_mutex_t *m)
+HOT static int mutex_lock(pthread_mutex_t *m)
 {
     struct lock *l = the_lock();
     struct node *n;
 
     if (!in_gil(m))
-        return libc_mutex_lock(m);
+        return pthread_mutex_lock(m);
+    if (!is_gil_mutex(m))
+        return unlikely(me.late) ? take_late() : 0;
     n = thread_nodes;
-    if (unlikely(!n || n->lock != l || me.late))
-        return lock_first(m);
-    if (m != py_runtime.mutex || relaxed_load(&n->state) == NODE_HELD)
+    if (unlikely(!n || n->lock != l))
+        return lock_first();
+    if (likely(lock_acquire_fast(l, n)) || relaxed_load(&n->state) == NODE_HELD)
         return 0;
-    return likely(lock_acquire_fast(l, n)) ? 0 : take_slow(l, n);
+    return take_slow(l, n);
 }
 
 /* By a thread that does not own the lock: it is late, and exits next. */
@@ -335,23 +330,23 @@ static __attribute__((noinline)) int unlock_late(void)
     return 0;
 }
 
-HOT PY_WRAPPER int pthread_mutex_unlock(pthread_mutex_t *m)
+HOT static int mutex_unlock(pthread_mutex_t *m)
 {
     struct lock *l = the_lock();
     struct node *n;
 
     if (!in_gil(m))
-        return libc_mutex_unlock(m);
-    if (m != py_runtime.mutex)
+        return pthread_mutex_unlock(m);
+    if (!is_gil_mutex(m))
         return 0;
     n = thread_nodes;
     if (unlikely(!n || n->lock != l || relaxed_load(&n->state) != NODE_HELD))
         return unlock_late();
-    if (is_locked()) {
+    if (relaxed_load(locked()) == 1) {
         note_tstate();
         return unlikely(relaxed_load(&l->drop)) ? request_again() : 0;
     }
-    if (unlikely(*py_runtime.last_holder != me.tstate))
+    if (unlikely(last_holder() != me.tstate))
         note_tstate(); /* PyThreadState_Swap. Otherwise it may be deleted by now: not looked at */
     if (likely(lock_release_fast(l, n)))
         return 0;
@@ -359,56 +354,44 @@ HOT PY_WRAPPER int pthread_mutex_unlock(pthread_mutex_t *m)
         l, n, site_of((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_dwarf_cfa()));
 }
 
-PY_WRAPPER int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
+static int mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
 {
-    if (in_gil(m) && m == py_runtime.mutex)
+    if (is_gil_mutex(m))
         created();
-    return libc_mutex_init(m, attr);
+    return pthread_mutex_init(m, attr);
 }
 
-PY_WRAPPER int pthread_mutex_destroy(pthread_mutex_t *m)
+static int mutex_destroy(pthread_mutex_t *m)
 {
-    if (in_gil(m) && m == py_runtime.mutex)
+    if (is_gil_mutex(m))
         destroyed();
-    return libc_mutex_destroy(m);
+    return pthread_mutex_destroy(m);
 }
 
-HOT PY_WRAPPER int pthread_cond_signal(pthread_cond_t *c)
+HOT static int cond_signal(pthread_cond_t *c)
 {
-    return in_gil(c) ? 0 : REAL(pthread_cond_signal)(c);
-}
-
-PY_WRAPPER int pthread_cond_broadcast(pthread_cond_t *c)
-{
-    return in_gil(c) ? 0 : REAL(pthread_cond_broadcast)(c);
+    return in_gil(c) ? 0 : pthread_cond_signal(c);
 }
 
 /* drop_gil waits for another thread to take the GIL: the release has seen to that. It has also
  * cleared its interpreter's drop request, perhaps one that was made since. */
-PY_WRAPPER int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
+static int cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
 {
-    if (!in_gil(c)) {
-        if (py_deferred())
-            py_call_blocks(false);
-        return REAL(pthread_cond_wait)(c, m);
-    }
+    if (!in_gil(c))
+        return pthread_cond_wait(c, m);
     if (gil_lock_drop_requested(&py_lock))
         request_drop();
     return 0;
 }
 
 /* take_gil waits for the GIL: only a late thread comes here. */
-PY_WRAPPER int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
-                                      const struct timespec *at)
+static int cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at)
 {
-    if (!in_gil(c)) {
-        if (py_deferred())
-            py_call_blocks(false);
-        return REAL(pthread_cond_timedwait)(c, m, at);
-    }
+    if (!in_gil(c))
+        return pthread_cond_timedwait(c, m, at);
     if (mine()) {
         /* In a child forked from C: the parent's owner is not here. */
-        relaxed_store(py_runtime.locked, 0);
+        relaxed_store(locked(), 0);
         return 0;
     }
     if (lock_acquire_slow(the_lock(), node_of(the_lock()), 0, 0, NULL)) {
@@ -416,6 +399,22 @@ PY_WRAPPER int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
         return 0;
     }
     return ETIMEDOUT;
+}
+
+/* Condition variables of others: a release that was deferred is completed before they block. */
+PY_WRAPPER int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
+{
+    if (py_deferred())
+        py_call_blocks(false);
+    return REAL(pthread_cond_wait)(c, m);
+}
+
+PY_WRAPPER int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
+                                      const struct timespec *at)
+{
+    if (py_deferred())
+        py_call_blocks(false);
+    return REAL(pthread_cond_timedwait)(c, m, at);
 }
 
 /* ---- Start. ---- */
@@ -444,9 +443,20 @@ static uintptr_t frame_size(const uint8_t *code)
     return size % 16 == 8 ? size : 0;
 }
 
-void py_hooks_start(int64_t interval_ns)
+#define REDIRECT(name)                                                                             \
+    {                                                                                              \
+        "pthread_" #name, (void (*)(void))name                                                     \
+    }
+
+bool py_hooks_start(int64_t interval_ns)
 {
+    static const struct redirect redirects[] = {REDIRECT(mutex_lock),    REDIRECT(mutex_unlock),
+                                                REDIRECT(mutex_init),    REDIRECT(mutex_destroy),
+                                                REDIRECT(cond_signal),   REDIRECT(cond_wait),
+                                                REDIRECT(cond_timedwait)};
+
     first_interval_ns = interval_ns;
     if (py_runtime.save_thread_size)
         save_thread_frame = frame_size((const uint8_t *)py_runtime.save_thread);
+    return py_redirect((const void *)py_gil, redirects, sizeof redirects / sizeof *redirects);
 }

@@ -14,7 +14,8 @@ extern gil_lock py_lock;
 extern bool py_gil_created;
 
 /* Switches the hooks on, after py_recognise has filled in py_runtime. interval_ns: the switch
- * interval that the interpreter starts with, 0: its own. */
-void py_hooks_start(int64_t interval_ns);
+ * interval that the interpreter starts with, 0: its own. False: the interpreter's calls cannot be
+ * reached, and nothing has changed. */
+bool py_hooks_start(int64_t interval_ns);
 
 #endif

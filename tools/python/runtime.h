@@ -13,20 +13,15 @@
 /* Reached without a look into the table of symbols that may be another library's. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
-/* Where the interpreter's GIL structure starts, and how long it is: what each call of a wrapped
- * mutex function compares with. No object of a program lies within PY_GIL_SIZE after PY_NO_GIL. */
+/* Where the interpreter's GIL structure starts, how long it is, and where in it are the fields that
+ * an uncontended take and drop look at: what each call of a wrapped mutex function compares with.
+ * No object of a program lies within PY_GIL_SIZE after PY_NO_GIL. */
 extern HIDDEN uintptr_t py_gil;
-enum { PY_GIL_SIZE = 208 };
+enum { PY_GIL_LAST_HOLDER = 8, PY_GIL_LOCKED = 16, PY_GIL_MUTEX = 80, PY_GIL_SIZE = 208 };
 #define PY_NO_GIL UINTPTR_MAX
 
 struct py_runtime {
-    pthread_mutex_t *mutex; /* in the GIL structure */
-    pthread_mutex_t *switch_mutex;
-    pthread_cond_t *cond;
-    pthread_cond_t *switch_cond;
-    int *locked;                  /* -1: not created */
     unsigned long *interval;      /* µs */
-    void **last_holder;           /* thread state */
     void **finalizing;            /* thread state that runs Py_FinalizeEx, or NULL */
     uintptr_t tstate_interpreter; /* offset of a thread state's pointer to its interpreter */
     uintptr_t save_thread;        /* PyEval_SaveThread's code */

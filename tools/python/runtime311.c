@@ -30,7 +30,11 @@ _Static_assert(PY_VERSION_HEX >> 16 == 0x030b, "this file is for CPython 3.11");
 struct py_runtime py_runtime;
 uintptr_t py_gil = PY_NO_GIL;
 
-_Static_assert(sizeof GIL == PY_GIL_SIZE, "the size that the wrappers compare with");
+#define GIL_OFFSET(field) offsetof(struct _gil_runtime_state, field)
+_Static_assert(sizeof GIL == PY_GIL_SIZE && GIL_OFFSET(mutex) == PY_GIL_MUTEX &&
+                   GIL_OFFSET(locked) == PY_GIL_LOCKED && sizeof GIL.locked == sizeof(int) &&
+                   GIL_OFFSET(last_holder) == PY_GIL_LAST_HOLDER,
+               "what the wrappers compare with and look at");
 
 /* The size of a symbol as its object file states it, or 0. */
 static size_t symbol_size(const void *address)
@@ -53,13 +57,7 @@ enum py_recognised py_recognise(void)
         return PY_UNKNOWN;
     py_gil = (uintptr_t)&GIL;
     py_runtime = (struct py_runtime){
-        .mutex = &GIL.mutex,
-        .switch_mutex = &GIL.switch_mutex,
-        .cond = &GIL.cond,
-        .switch_cond = &GIL.switch_cond,
-        .locked = (int *)&GIL.locked,
         .interval = &GIL.interval,
-        .last_holder = (void **)&GIL.last_holder,
         .finalizing = (void **)&_PyRuntime._finalizing,
         .tstate_interpreter = offsetof(PyThreadState, interp),
         .save_thread = (uintptr_t)&PyEval_SaveThread,
