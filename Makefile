@@ -61,6 +61,9 @@ UNIT_SRC := $(wildcard tests/unit/*.c)
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call obj,$(LIB_SRC))
 
+# The library for programs built with GIL_NO_THREADS, from the same sources.
+NOTHREADS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads/%.o)
+
 # An empty HAVE_PYTHON leaves out the drop-in and the test programs that need Python's headers.
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
@@ -77,7 +80,7 @@ TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD
                $(TEST_MODULE:%module.c=$(BUILD)/%.so) $(TEST_PRELOAD:%preload.c=$(BUILD)/%.so) \
                $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC)))
 
-all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/gil $(DROPIN)
+all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/gil $(DROPIN)
 ifeq ($(HAVE_PYTHON),)
 	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): libgil-python3.11.so is left" \
 	      "out (make deps installs them)"
@@ -96,6 +99,10 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(COMPILE) -c -o $@ $<
 
+$(BUILD)/obj/nothreads/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -c -o $@ $<
+
 # The drop-in reads the interpreter's own headers, and unwinds through its wrappers (thread
 # cancellation, C++ frames).
 $(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables -I$(PYTHON_INCLUDE)
@@ -103,12 +110,15 @@ $(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables
 $(BUILD)/libgil.a: $(LIB_OBJ)
 	$(call say,AR,$@) rm -f $@; $(AR) rcs $@ $^
 
-$(BUILD)/libgil.so.$(SOVERSION): $(LIB_OBJ) lib/libgil.map
-	$(call say,LD,$@) $(CC) -shared -Wl,-soname,libgil.so.$(SOVERSION) \
-	    -Wl,--version-script=lib/libgil.map -Wl,-z,defs -Wl,-z,now $(LDFLAGS) -o $@ \
-	    $(LIB_OBJ) -pthread
+SHARED := $(BUILD)/libgil.so $(BUILD)/libgil-nothreads.so
 
-$(BUILD)/libgil.so: $(BUILD)/libgil.so.$(SOVERSION)
+$(BUILD)/libgil.so.$(SOVERSION): $(LIB_OBJ)
+$(BUILD)/libgil-nothreads.so.$(SOVERSION): $(NOTHREADS_OBJ)
+$(SHARED:%=%.$(SOVERSION)): lib/libgil.map
+	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/libgil.map \
+	    -Wl,-z,defs -Wl,-z,now $(LDFLAGS) -o $@ $(filter %.o,$^) -pthread
+
+$(SHARED): %: %.$(SOVERSION)
 	@ln -sf $(<F) $@
 
 $(BUILD)/gil: $(call obj,$(CLI_SRC)) $(BUILD)/libgil.a
@@ -137,7 +147,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	    $(CHECK) -pthread
 
 # With a library of their own, which calls the test at each step of the protocol.
-$(addprefix $(BUILD)/tests/,races windows): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
+STEP_UNIT := $(addprefix $(BUILD)/tests/,races windows statesteps nothreads)
+$(BUILD)/tests/nothreads: BASE += -DGIL_NO_THREADS
+$(STEP_UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) \
 	    $(CHECK) -pthread
@@ -316,8 +328,9 @@ HEADERS     := $(wildcard include/gil/*.h)
 install: all
 	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(LIBDIR)/gil $(INCLUDEDIR)/gil $(MANDIR)
 	install -m 755 $(BUILD)/gil $(BINDIR)/gil
-	install -m 755 $(BUILD)/libgil.so.$(SOVERSION) $(LIBDIR)
+	install -m 755 $(SHARED:%=%.$(SOVERSION)) $(LIBDIR)
 	ln -sf libgil.so.$(SOVERSION) $(LIBDIR)/libgil.so
+	ln -sf libgil-nothreads.so.$(SOVERSION) $(LIBDIR)/libgil-nothreads.so
 	install -m 644 $(BUILD)/libgil.a $(LIBDIR)
 	$(if $(DROPIN),install -m 755 $(DROPIN) $(LIBDIR)/gil)
 	install -m 644 include/gil.h $(INCLUDEDIR)
@@ -329,6 +342,7 @@ install: all
 
 uninstall:
 	rm -f $(BINDIR)/gil $(LIBDIR)/libgil.so $(LIBDIR)/libgil.so.$(SOVERSION) $(LIBDIR)/libgil.a \
+	    $(LIBDIR)/libgil-nothreads.so $(LIBDIR)/libgil-nothreads.so.$(SOVERSION) \
 	    $(LIBDIR)/gil/libgil-python3.11.so $(LIBDIR)/pkgconfig/gil.pc $(MANDIR)/gil.1 \
 	    $(INCLUDEDIR)/gil.h $(HEADERS:include/%=$(INCLUDEDIR)/%)
 	-@rmdir $(LIBDIR)/gil $(INCLUDEDIR)/gil 2>/dev/null || :

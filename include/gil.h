@@ -5,5 +5,9 @@
 #include <gil/version.h>
 #include <gil/lock.h>
 #include <gil/stats.h>
+#include <gil/state.h>
+#include <gil/eval.h>
+#include <gil/thread.h>
+#include <gil/sync.h>
 
 #endif
