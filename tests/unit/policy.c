@@ -46,8 +46,8 @@ static void set_up(void)
     l.floor = 95 * MS;
 }
 
-/* Threads that keep coming back have had less of the lock each time; one that waits beside them gets
- * it after an interval for each. */
+/* Threads that keep coming back have had less of the lock each time; one that waits beside them
+ * gets it after an interval for each. */
 START_TEST(one_that_is_old_enough_goes_first)
 {
     static struct node waiters[8];
@@ -98,8 +98,8 @@ START_TEST(the_policy_can_change_while_threads_wait)
 }
 END_TEST
 
-/* A sprinter asks at the moment from which on it would be let in. Once the owner, asked at that very
- * moment, judged by what it had used before its running slice, and gave the lock to a thread that
+/* A sprinter asks at the moment from which on it would be let in. Once the owner, asked at that
+ * very moment, judged by what it had used before its running slice, and gave the lock to a thread that
  * computes; the sprinter had to ask a second time. */
 START_TEST(a_sprinters_request_is_honoured_the_first_time)
 {
