@@ -75,9 +75,11 @@ TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %modu
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
 TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
 TEST_PROG   := $(basename $(filter-out %module.c %preload.c %/alwaysdeferred.c,$(TEST_SRC)))
+CLASSIC     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/classic/*.c))
 TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD)/%) \
                $(TEST_MODULE:%module.c=$(BUILD)/%.so) $(TEST_PRELOAD:%preload.c=$(BUILD)/%.so) \
-               $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC)))
+               $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC))) \
+               $(CLASSIC:%=%-cxx) $(BUILD)/tests/classic/names-nothreads
 
 all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/gil $(DROPIN)
 ifeq ($(HAVE_PYTHON),)
@@ -170,6 +172,19 @@ $(BUILD)/tests/%: tests/%.cc $(BUILD)/libgil.a
 	@mkdir -p $(@D)
 	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< \
 	    $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) -pthread -ldl
+
+# Each program in classic spellings is compiled twice: as strict C11, with the rule above, and as C++17.
+$(BUILD)/tests/classic/%: private BASE += -std=c11 -pedantic -D_DEFAULT_SOURCE
+$(BUILD)/tests/classic/%-cxx: private CXXBASE += -std=c++17 -pedantic -xc++
+
+$(BUILD)/tests/classic/%-cxx: tests/classic/%.c $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< -xnone \
+	    $(BUILD)/libgil.a $(LDFLAGS) -pthread
+
+$(BUILD)/tests/classic/names-nothreads: tests/classic/names.c $(BUILD)/libgil-nothreads.so
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -o $@ $< -L$(BUILD) -lgil-nothreads $(LDFLAGS)
 
 # The wrappers of the drop-in with a stand-in for its hooks, to be preloaded by a test.
 $(BUILD)/tests/python/alwaysdeferred.so: tests/python/alwaysdeferred.c \
