@@ -189,7 +189,7 @@ $(BUILD)/tests/classic/names-nothreads: tests/classic/names.c $(BUILD)/libgil-no
 
 $(BUILD)/tests/interp/model: $(call obj,$(wildcard tests/interp/model/*.c)) $(BUILD)/libgil.a
 	@mkdir -p $(@D)
-	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ -pthread
+	$(call say,LD,$@) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread
 
 # The wrappers of the drop-in with a stand-in for its hooks, to be preloaded by a test.
 $(BUILD)/tests/python/alwaysdeferred.so: tests/python/alwaysdeferred.c \
