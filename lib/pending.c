@@ -68,7 +68,17 @@ static bool next_call(struct call *call)
     return any;
 }
 
-/* One that puts itself back is called again at the next look, not now. */
+static unsigned count_calls(void)
+{
+    unsigned n;
+
+    runtime_lock();
+    n = calls_waiting;
+    runtime_unlock();
+    return n;
+}
+
+/* One that puts itself back is called again at the next look, not now. One may fork. */
 static int run_calls(void)
 {
     static bool running;
@@ -78,13 +88,11 @@ static int run_calls(void)
     if (running || !was_asked(ASKED_CALLS))
         return 0;
     running = true;
-    for (int i = 0; i < GIL_PENDING_CALLS_MAX && result == 0 && next_call(&call); i++)
+    for (unsigned n = count_calls(); n > 0 && result == 0 && next_call(&call); n--)
         result = call.fn(call.arg);
     running = false;
-    runtime_lock();
-    if (calls_waiting)
+    if (count_calls())
         ask(ASKED_CALLS);
-    runtime_unlock();
     return result ? -1 : 0;
 }
 

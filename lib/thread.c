@@ -125,12 +125,12 @@ static int set_stack_size(pthread_attr_t *attr, size_t size)
     return pthread_attr_setstacksize(attr, (size + page - 1) / page * page);
 }
 
-/* Creates the thread of a record that it then owns. Returns its ident, or 0 with an error. */
+/* Creates the thread that a record is for, and sets its ident. Returns 0 or an error. */
 static int create(struct gil_thread *t, size_t stack_size, bool detached, void *(*main)(void *),
                   unsigned long *ident)
 {
     pthread_attr_t attr;
-    pthread_t thread;
+    pthread_t thread = 0;
     int error = pthread_attr_init(&attr);
 
     if (error)
