@@ -174,7 +174,7 @@ $(BUILD)/tests/%: tests/%.cc $(BUILD)/libgil.a
 	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< \
 	    $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) -pthread -ldl
 
-# Each program in classic spellings is compiled twice: as strict C11, with the rule above, and as C++17.
+# A program in classic spellings is compiled twice: as strict C11 by the rule above, and as C++17.
 $(BUILD)/tests/classic/%: private BASE += -std=c11 -pedantic -D_DEFAULT_SOURCE
 $(BUILD)/tests/classic/%-cxx: private CXXBASE += -std=c++17 -pedantic -xc++
 

@@ -1,22 +1,22 @@
-/* The classic spellings: what eval.h, state.h, thread.h and sync.h offer, under the names that it has
- * in the C interface of CPython, for code that was written against "Initialization, Finalization,
- * and Threads".
+/* The classic spellings: what eval.h, state.h, thread.h and sync.h offer, under the names that it
+ * has in the C interface of CPython, for code that was written against "Initialization,
+ * Finalization, and Threads".
  *
  * All of it is macros and static inline functions: no library of this project defines a symbol that
  * begins with Py or _Py, so a program may use this header and load CPython as well. One source file
  * may not see both: including Python.h before or after this header is an error.
  *
- * Each function is what the function of libgil is whose call it consists of, and is documented
- * there. Differences from CPython, apart from what the comments here say:
+ * Each function does what the function of libgil does that it calls: the documentation is there.
+ * Differences from CPython, apart from what the comments here say:
  * - An object of the host's is a void *; nothing here counts references.
- * - PyEval_AcquireLock and PyEval_ReleaseLock are legal without a current thread state, as they once
- *   were; CPython since 3.2 refuses that.
+ * - PyEval_AcquireLock and PyEval_ReleaseLock are legal without a current thread state, as they
+ *   once were; CPython since 3.2 refuses that.
  * - A thread lock gives the interpreter lock up while the caller waits for it.
  * - The functions of the module sys are called sys_getcheckinterval and so on.
  *
- * With GIL_NO_THREADS, the four Py_…_THREADS macros are empty. PyEval_InitThreads, PyEval_AcquireLock,
- * PyEval_ReleaseLock, PyEval_AcquireThread and PyEval_ReleaseThread do not exist then, nor do
- * PyThread_start_new_thread and PyThread_exit_thread. */
+ * With GIL_NO_THREADS, the four Py_…_THREADS macros are empty. PyEval_InitThreads,
+ * PyEval_AcquireLock, PyEval_ReleaseLock, PyEval_AcquireThread and PyEval_ReleaseThread do not
+ * exist then, nor do PyThread_start_new_thread and PyThread_exit_thread. */
 #ifndef GIL_PYTHON_H
 #define GIL_PYTHON_H
 
@@ -67,11 +67,9 @@ static inline void Py_Initialize(void)
         gil_python_fatal_("Py_Initialize");
 }
 
-/* gil_finalize(), but nothing happens when the runtime is not initialised. */
 static inline void Py_Finalize(void)
 {
-    if (gil_is_initialized())
-        gil_finalize();
+    gil_finalize();
 }
 
 static inline int Py_IsInitialized(void)
@@ -210,7 +208,8 @@ static inline PyThreadState *PyThreadState_Next(PyThreadState *tstate)
     return gil_thread_state_next(tstate);
 }
 
-/* Where CPython makes the dictionary on the first call, the host sets it: gil_thread_state_set_dict. */
+/* CPython makes the dictionary on the first call; here the host sets it: gil_thread_state_set_dict.
+ */
 static inline void *PyThreadState_GetDict(void)
 {
     return gil_thread_state_dict();
@@ -325,15 +324,16 @@ static inline void PyThread_free_lock(PyThread_type_lock lock)
     free(lock);
 }
 
-/* Takes the lock: with WAIT_LOCK however long it takes, interrupts or not, with NOWAIT_LOCK only if it
- * is free. Returns 1: the caller has it; or 0. */
+/* Takes the lock: with WAIT_LOCK however long it takes, interrupts or not, with NOWAIT_LOCK only if
+ * it is free. Returns 1: the caller has it; or 0. */
 static inline int PyThread_acquire_lock(PyThread_type_lock lock, int waitflag)
 {
     return gil_thread_lock_acquire_uninterrupted((gil_thread_lock *)lock, waitflag ? -1 : 0) == 0;
 }
 
-/* Takes the lock, waiting that many microseconds at most; negative: without limit. Only with intr_flag
- * does an interrupt (gil_interrupt) end the wait: PY_LOCK_INTR. PY_LOCK_FAILURE: the time is over. */
+/* Takes the lock, waiting that many microseconds at most; negative: without limit. Only with
+ * intr_flag does an interrupt (gil_interrupt) end the wait: PY_LOCK_INTR. PY_LOCK_FAILURE: the time
+ * is over. */
 static inline PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock lock,
                                                        PY_TIMEOUT_T microseconds, int intr_flag)
 {

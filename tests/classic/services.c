@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -217,8 +220,47 @@ static void test_fork(void)
     assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
+/* ---- What has no way to return an error ---- */
+
+static void initialize_without_memory(void)
+{
+    struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_AS, &none);
+    Py_Initialize();
+}
+
+static void release_a_free_lock(void)
+{
+    PyThread_release_lock(PyThread_allocate_lock());
+}
+
+/* It is fatal, and says so in a line that begins like that. */
+static void assert_fatal(void (*does)(void), const char *line)
+{
+    char said[200] = "";
+    int ends[2], status;
+    pid_t child;
+
+    assert(pipe(ends) == 0);
+    child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        does();
+        _exit(0);
+    }
+    close(ends[1]);
+    assert(read(ends[0], said, sizeof said - 1) > 0);
+    assert(strncmp(said, line, strlen(line)) == 0);
+    close(ends[0]);
+    assert(waitpid(child, &status, 0) == child);
+    assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
+    assert_fatal(initialize_without_memory, "libgil: Py_Initialize: ");
+    assert_fatal(release_a_free_lock, "libgil: PyThread_release_lock: ");
     for (int round = 0; round < 2; round++) {
         assert(!Py_IsInitialized());
         Py_Initialize();

@@ -38,8 +38,7 @@ typedef struct code {
     int length;
 } code;
 
-/* What every thread of a program does in each of its ROUNDS rounds, and what can be said of it in the
- * end, whoever ran when:
+/* What every thread of a program does in each of its ROUNDS rounds:
  * - share: puts SHARED into the list BOWL and takes an item out of it again, appends the number of
  *   the round to the list KEPT, counts COUNTER up.
  * - block: sends the number of the round to the next thread, receives one from the thread before it

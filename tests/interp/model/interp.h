@@ -34,8 +34,8 @@ typedef struct thread {
 /* Runs the interpreter's code in the calling thread to its end, and sets result or raised. */
 void evaluate(thread *t);
 
-/* The builtin functions, by enum builtin. Each leaves the argument to the caller, and gives the lock
- * up while it blocks. */
+/* The builtin functions, by enum builtin. Each leaves the argument to the caller, and gives the
+ * lock up while it blocks. */
 typedef object *builtin_fn(thread *t, object *argument);
 extern builtin_fn *const builtins[BUILTINS];
 

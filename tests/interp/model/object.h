@@ -1,8 +1,8 @@
 /* Objects of the model interpreter: numbers, and lists of objects.
  *
- * Their counts are plain variables, as in any interpreter that has a lock: an object is touched only
- * while the lock is held, and is freed by whoever drops the last reference. A function either takes
- * over a reference that it is given ("takes over"), or leaves it to the caller. */
+ * Their counts are plain variables, as in any interpreter that has a lock: an object is touched
+ * only while the lock is held, and is freed by whoever drops the last reference. A function leaves
+ * the caller its reference, unless it says that it takes it over. */
 #ifndef MODEL_OBJECT_H
 #define MODEL_OBJECT_H
 
