@@ -136,9 +136,15 @@ uint32_t gil_barrier_parties(const gil_barrier *barrier)
     return ((const struct barrier *)barrier)->parties;
 }
 
-uint32_t gil_barrier_waiting(const gil_barrier *barrier)
+uint32_t gil_barrier_waiting(gil_barrier *barrier)
 {
-    return waiters_count(&((const struct barrier *)barrier)->waiters);
+    struct waiters *w = &((struct barrier *)barrier)->waiters;
+    uint32_t count;
+
+    waiters_enter(w);
+    count = w->count;
+    waiters_leave(w);
+    return count;
 }
 
 bool gil_barrier_broken(const gil_barrier *barrier)

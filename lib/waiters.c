@@ -75,11 +75,6 @@ void waiters_leave(struct waiters *w)
 
 /* ---- The queue ---- */
 
-static void set_count(struct waiters *w, uint32_t count)
-{
-    __atomic_store_n(&w->count, count, __ATOMIC_RELAXED);
-}
-
 /* Read by its own thread, under the guard of another queue. */
 static void set_queue(struct parker *p, struct waiters *w)
 {
@@ -96,7 +91,7 @@ void waiters_append(struct waiters *w, struct parker *p)
     else
         w->first = p;
     w->last = p;
-    set_count(w, w->count + 1);
+    w->count++;
 }
 
 static void take_off(struct waiters *w, struct parker *p)
@@ -110,7 +105,7 @@ static void take_off(struct waiters *w, struct parker *p)
         p->next->prev = p->prev;
     else
         w->last = p->prev;
-    set_count(w, w->count - 1);
+    w->count--;
 }
 
 struct parker *waiters_take_many(struct waiters *w, size_t n)

@@ -29,12 +29,6 @@ struct waiters {
 void waiters_enter(struct waiters *w);
 void waiters_leave(struct waiters *w);
 
-/* How many wait, for whoever has not got the guard. */
-static inline uint32_t waiters_count(const struct waiters *w)
-{
-    return __atomic_load_n(&w->count, __ATOMIC_RELAXED);
-}
-
 /* The guard is held: puts the calling thread, or one that was taken off another queue, at the
  * end. */
 void waiters_append(struct waiters *w, struct parker *p);

@@ -191,7 +191,7 @@ GIL_API void gil_barrier_reset(gil_barrier *barrier);
 /* How many threads it is for, how many wait, and is it broken? Classic names: Barrier.parties,
  * n_waiting, broken. */
 GIL_API uint32_t gil_barrier_parties(const gil_barrier *barrier);
-GIL_API uint32_t gil_barrier_waiting(const gil_barrier *barrier);
+GIL_API uint32_t gil_barrier_waiting(gil_barrier *barrier);
 GIL_API bool gil_barrier_broken(const gil_barrier *barrier);
 
 /* ---- Queue ---- */

@@ -181,6 +181,7 @@ END_TEST
 
 static void child_of_barrier(void)
 {
+    IN_CHILD(gil_barrier_waiting(&form_barrier) == 0);
     IN_CHILD(gil_barrier_wait(&form_barrier, 0) < 0 && errno == ETIMEDOUT);
     gil_barrier_reset(&form_barrier);
     IN_CHILD(gil_barrier_waiting(&form_barrier) == 0);

@@ -432,7 +432,7 @@ START_TEST(a_stack_of_that_size)
     ck_assert_uint_ne(start_with(&thread, NULL, 100 * page - 1), GIL_NO_THREAD);
     join_it(thread);
     ck_assert_uint_ge(stack_seen, 100 * page - 1);
-    ck_assert_uint_lt(stack_seen, 200 * page);
+    ck_assert_uint_lt(stack_seen, 1000 * page); /* sanitizers want some for themselves */
 }
 END_TEST
 
