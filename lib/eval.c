@@ -117,10 +117,8 @@ static inline void resume(const char *function, struct thread_state *ts)
     } else {
         hook(GIL_THREAD_READY, ts);
         take(function, ts->domain, mark);
-        if (unlikely(relaxed_load(&ts->mark) != relaxed_load(&runtime.mark))) {
-            give_up(ts->domain);
+        if (unlikely(relaxed_load(&ts->mark) != relaxed_load(&runtime.mark)))
             state_refuse(function, ts);
-        }
     }
     attach(ts);
     hook(GIL_THREAD_RESUMED, ts);
@@ -183,10 +181,8 @@ void state_hand_over(struct thread_state *ts, bool asked)
     hook(GIL_THREAD_SUSPENDED, ts);
     hook(GIL_THREAD_READY, ts);
     wait_for_lock("gil_checkpoint", l, n, relaxed_load(&ts->mark), WAIT_NO_ASK);
-    if (relaxed_load(&ts->mark) != relaxed_load(&runtime.mark)) {
-        give_up(d);
+    if (relaxed_load(&ts->mark) != relaxed_load(&runtime.mark))
         state_refuse("gil_checkpoint", ts);
-    }
     attach(ts);
     hook(GIL_THREAD_RESUMED, ts);
 }

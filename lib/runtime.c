@@ -72,6 +72,8 @@ _Noreturn void state_refuse(const char *function, const struct thread_state *ts)
         state_misuse(function, ts, "the thread state is current in another thread");
     if (in_main_thread())
         state_misuse(function, ts, "the thread state was deleted by gil_finalize");
+    if (threads_on() && domain_held(ts->domain))
+        domain_release(ts->domain);
     thread_is_late();
 }
 

@@ -132,7 +132,8 @@ void runtime_unlock(void);
  * call is about, or NULL), and aborts. */
 _Noreturn void state_misuse(const char *function, const struct thread_state *ts, const char *what);
 
-/* ts cannot be made current, or used at all: misuse; or the end of a thread that is late. */
+/* ts cannot be made current, or used at all: misuse; or the end of a thread that is late, which gives
+ * up the lock of ts first if it has it. */
 _Noreturn void state_refuse(const char *function, const struct thread_state *ts);
 
 /* The calling thread wants to run in a runtime that is over. It must not own a lock. */
@@ -146,7 +147,7 @@ struct thread_state *state_make(gil_interpreter_state *interp);
 
 /* Takes a state out of its interpreter's list and gives its memory back. */
 void state_free(struct thread_state *ts);
-/* The same for an interpreter, which has no thread states any more, nor anybody at its lock. */
+/* The same for an interpreter, which nobody is left at the lock of. Its mark stays. */
 void interpreter_free(gil_interpreter_state *interp);
 
 /* ---- state.c: without it ---- */

@@ -32,11 +32,16 @@ void need_lock(const char *function, const struct thread_state *ts, struct domai
         state_misuse(function, ts, "the caller does not hold the lock");
 }
 
+static bool of_this_runtime(const struct thread_state *ts)
+{
+    return (relaxed_load(&ts->mark) & ~(uint32_t)MARK_CURRENT) == relaxed_load(&runtime.mark);
+}
+
 void need_state(const char *function, const struct thread_state *ts)
 {
     if (!ts)
         state_misuse(function, NULL, "the thread state is NULL");
-    if ((relaxed_load(&ts->mark) & ~(uint32_t)MARK_CURRENT) != relaxed_load(&runtime.mark))
+    if (!of_this_runtime(ts))
         state_refuse(function, ts);
 }
 
@@ -63,14 +68,14 @@ static struct thread_state *need_current(const char *function)
 void need_interpreter(const char *function, const gil_interpreter_state *interp)
 {
     const struct thread_state *ts = current_state();
+    uint32_t mark = interp ? relaxed_load(&interp->mark) : 0;
 
-    if (!interp)
-        state_misuse(function, ts, "the interpreter state is NULL");
-    if (relaxed_load(&interp->mark) == relaxed_load(&runtime.mark))
+    if (interp && mark == relaxed_load(&runtime.mark))
         return;
-    if (!gil_is_initialized() && !in_main_thread())
+    if (interp && mark && !in_main_thread())
         thread_is_late();
-    state_misuse(function, ts, "the interpreter state was deleted");
+    state_misuse(function, ts,
+                 interp ? "the interpreter state was deleted" : "the interpreter state is NULL");
 }
 
 static void need_interpreter_lock(const char *function, const gil_interpreter_state *interp)
@@ -107,7 +112,6 @@ void interpreter_free(gil_interpreter_state *interp)
         link = &(*link)->next;
     if (*link)
         *link = interp->next;
-    relaxed_store(&interp->mark, 0);
     pool_give(&interpreters, interp);
 }
 
@@ -167,6 +171,7 @@ void gil_interpreter_state_delete(gil_interpreter_state *interp)
         interp->own = (struct domain){.current = NULL};
     }
     runtime_lock();
+    relaxed_store(&interp->mark, 0);
     interpreter_free(interp);
     runtime_unlock();
 }
@@ -345,6 +350,8 @@ void gil_thread_state_delete(gil_thread_state *pub)
 {
     struct thread_state *ts = state_of(pub);
 
+    if (ts && relaxed_load(&ts->mark) && !of_this_runtime(ts))
+        return; /* gil_finalize() has been faster */
     need_state("gil_thread_state_delete", ts);
     if (relaxed_load(&ts->mark) & MARK_CURRENT)
         state_misuse("gil_thread_state_delete", ts, "the thread state is current in a thread");

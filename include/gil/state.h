@@ -15,6 +15,7 @@
 #define GIL_STATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <gil/export.h>
