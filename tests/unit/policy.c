@@ -99,8 +99,8 @@ START_TEST(the_policy_can_change_while_threads_wait)
 END_TEST
 
 /* A sprinter asks at the moment from which on it would be let in. Once the owner, asked at that
- * very moment, judged by what it had used before its running slice, and gave the lock to a thread that
- * computes; the sprinter had to ask a second time. */
+ * very moment, judged by what it had used before its running slice, and gave the lock to a thread
+ * that computes; the sprinter had to ask a second time. */
 START_TEST(a_sprinters_request_is_honoured_the_first_time)
 {
     static struct node computing[4], sprinter;

@@ -1,7 +1,7 @@
 /* Moments between two steps of the protocol in which another thread comes in: the test holds
- * threads (holds.h) until the lock is in exactly that moment. Each is one in which a change of tests/model/
- * mutants would go wrong, and that chance brings about too seldom for the stress test. Slices last
- * for ever, so that nothing puts itself right at the end of one. */
+ * threads (holds.h) until the lock is in exactly that moment. Each is one in which a change of
+ * tests/model/mutants would go wrong, and that chance brings about too seldom for the stress
+ * test. Slices last for ever, so that nothing puts itself right at the end of one. */
 #include "holds.h"
 
 static gil_lock lock;
