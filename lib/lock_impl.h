@@ -48,27 +48,29 @@ enum {
 };
 
 struct node {
+    /* A waiter spins on its state: on this line an owner that hands the lock over writes that only. */
     uint32_t state; /* futex word */
     int32_t tid;
-    struct node *next;       /* stack; written by the waiter before it pushes */
-    struct runqueue_links q; /* owner of the lock */
-    bool queued;             /* owner of the lock: in the run queue */
-    bool newcomer;           /* has never waited for this lock */
-    bool dropped;            /* was asked to when it last released the lock */
-    bool sprinter, patient;  /* see policy.c; fixed while queued */
-    int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
-    int64_t served;          /* GIL time used, clamped on joining; fixed while queued */
-    int64_t key;          /* its place in the run queue: served, see policy.c; fixed while queued */
-    int64_t since_call;   /* GIL time used since it last released the lock unasked */
-    int64_t charged;      /* GIL time that others found it had used; added to served on joining */
-    int64_t arrived;      /* when it began to wait */
-    int64_t left;         /* when it last gave the lock up while others waited, or 0: it is back */
-    int64_t absence;      /* how long it is typically away then */
-    int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */
+    struct node *next;    /* stack; written by the waiter before it pushes */
     struct lock *lock;    /* which lock it is for; NULL: none */
     struct node *sibling; /* the thread's next node */
     uint32_t index;       /* pool: which node it is; never changes */
     uint32_t pool_next;   /* pool: index + 1 of the next free node */
+    int64_t left;         /* when it last gave the lock up while others waited, or 0: it is back */
+    int64_t absence;      /* how long it is typically away then */
+    int cpu;              /* where its thread last got the lock after waiting; -1 unknown */
+    /* What the owner of the lock needs to find the next one. */
+    struct runqueue_links q __attribute__((aligned(64))); /* owner of the lock */
+    int64_t served; /* GIL time used, clamped on joining; fixed while queued */
+    int64_t key;    /* its place in the run queue: served, see policy.c; fixed while queued */
+    bool queued;    /* owner of the lock: in the run queue */
+    bool newcomer;  /* has never waited for this lock */
+    bool dropped;   /* was asked to when it last released the lock */
+    bool sprinter, patient; /* see policy.c; fixed while queued */
+    int64_t since_call;     /* GIL time used since it last released the lock unasked */
+    int64_t charged;        /* GIL time that others found it had used; added to served on joining */
+    int64_t arrived;        /* when it began to wait */
+    int64_t heir_since;     /* owner of the lock: when it was first passed over, or 0 */
     struct gil_thread_stats stats;
 } __attribute__((aligned(64)));
 
