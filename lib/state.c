@@ -342,7 +342,8 @@ static void delete (struct thread_state *ts)
     if (ts == own_state())
         thread_exited(ts);
     runtime_lock();
-    state_free(ts);
+    if (of_this_runtime(ts)) /* without the lock: gil_finalize() may be faster yet */
+        state_free(ts);
     runtime_unlock();
 }
 

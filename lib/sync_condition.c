@@ -60,7 +60,7 @@ static int wait_until(struct condition *c, int64_t deadline, bool interruptible)
 {
     struct parker *p = parker_self();
     uint64_t depth;
-    int error = 0, saved = errno;
+    int error = 0;
 
     if (!may_use(c))
         return fails(EPERM);
@@ -77,7 +77,6 @@ static int wait_until(struct condition *c, int64_t deadline, bool interruptible)
         __atomic_store_n(&c->rlock->owner, gil_thread_ident(), __ATOMIC_RELAXED);
         c->rlock->depth = depth;
     }
-    errno = saved;
     return error ? fails(error) : 0;
 }
 

@@ -54,13 +54,13 @@ int gil_semaphore_release(gil_semaphore *semaphore, uint32_t n)
     if (n == 0)
         return fails(EINVAL);
     waiters_enter(&s->waiters);
-    waiting = s->waiters.count < n ? s->waiters.count : n;
-    if (n - waiting > most - s->value) {
+    if (n > most - s->value) {
         waiters_leave(&s->waiters);
         return fails(EOVERFLOW);
     }
+    waiting = s->waiters.count < n ? s->waiters.count : n;
     chain = waiters_take_many(&s->waiters, waiting);
-    set_value(s, s->value + (n - waiting));
+    set_value(s, s->value + n - waiting);
     waiters_leave(&s->waiters);
     waiters_wake(chain);
     return 0;

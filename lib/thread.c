@@ -42,22 +42,14 @@ static void let_go(struct gil_thread *t)
 /* ---- In the thread ---- */
 
 /* The thread's state goes with it, unless it went with the runtime. */
-static void drop_state(struct thread_state *ts)
+static void drop_state(gil_thread_state *ts)
 {
-    bool there;
-
-    if (current_state() == ts) {
-        gil_thread_state_clear(&ts->pub);
+    if (gil_current_ == ts) {
+        gil_thread_state_clear(ts);
         gil_thread_state_delete_current();
-        return;
+    } else {
+        gil_thread_state_delete(ts);
     }
-    runtime_lock();
-    there = relaxed_load(&ts->mark) == relaxed_load(&runtime.mark);
-    if (there)
-        state_free(ts);
-    runtime_unlock();
-    if (there)
-        thread_exited(ts);
 }
 
 /* fn has returned, or the thread ends in it, or it came too late to run at all. */
@@ -65,7 +57,7 @@ static void ends(void *arg)
 {
     struct gil_thread *t = arg;
 
-    drop_state(t->state);
+    drop_state(&t->state->pub);
     gil_thread_event_set(&t->ended);
     let_go(t);
 }

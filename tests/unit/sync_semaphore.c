@@ -98,6 +98,22 @@ START_TEST(a_bounded_one_is_not_released_beyond_its_first_value)
 }
 END_TEST
 
+/* Together with what the waiter gets, there would be one too many. */
+START_TEST(nor_with_a_waiter)
+{
+    caller c = {0};
+
+    gil_bounded_semaphore_init(&form_semaphore, 1);
+    ck_assert_int_eq(gil_semaphore_acquire(&form_semaphore, 0), 0);
+    caller_start(&c, semaphore_call, -1);
+    ck_assert_int_eq(gil_semaphore_release(&form_semaphore, 2), -1);
+    ck_assert_int_eq(errno, EOVERFLOW);
+    ck_assert(!atomic_load(&c.done));
+    semaphore_satisfy();
+    caller_expect(&c, 0);
+}
+END_TEST
+
 START_TEST(what_waiters_get_does_not_count_against_the_bound)
 {
     caller c = {0};
@@ -246,6 +262,7 @@ int main(void)
     tcase_add_test(tc, a_release_of_nothing);
     tcase_add_test(tc, more_than_can_be_counted);
     tcase_add_test(tc, a_bounded_one_is_not_released_beyond_its_first_value);
+    tcase_add_test(tc, nor_with_a_waiter);
     tcase_add_test(tc, what_waiters_get_does_not_count_against_the_bound);
     tcase_add_test(tc, no_unit_is_lost_or_made_while_waiters_give_up);
     tcase_add_test(tc, a_flag_is_set_and_cleared);
