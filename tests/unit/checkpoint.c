@@ -19,7 +19,8 @@ typedef struct player {
     pthread_t thread;
 } player;
 
-/* A checkpoint by a thread that runs; the first one of a turn waits until somebody else wants it. */
+/* A checkpoint by a thread that runs; the first one of a turn waits until somebody else wants it.
+ * */
 static void play(player *p)
 {
     turns *t = p->t;

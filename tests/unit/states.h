@@ -1,7 +1,7 @@
 /* Shared by the unit tests of states: a runtime with threads, and workers.
  *
- * A *worker* is a thread that was created outside, with a thread state of its own. It takes the lock
- * once, says that it runs, and keeps the lock until it is told to let go. */
+ * A *worker* is a thread that was created outside, with a thread state of its own. It takes the
+ * lock once, says that it runs, and keeps the lock until it is told to let go. */
 #ifndef TESTS_UNIT_STATES_H
 #define TESTS_UNIT_STATES_H
 
