@@ -130,8 +130,8 @@ void runtime_unlock(void);
  * call is about, or NULL), and aborts. */
 _Noreturn void state_misuse(const char *function, const struct thread_state *ts, const char *what);
 
-/* ts cannot be made current, or used at all: misuse; or the end of a thread that is late, which gives
- * up the lock of ts first if it has it. */
+/* ts cannot be made current, or used at all: misuse; or the end of a thread that is late, which
+ * gives up the lock of ts first if it has it. */
 _Noreturn void state_refuse(const char *function, const struct thread_state *ts);
 
 /* The calling thread wants to run in a runtime that is over. It must not own a lock. */

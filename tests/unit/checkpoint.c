@@ -19,7 +19,8 @@ typedef struct player {
     pthread_t thread;
 } player;
 
-/* A checkpoint by a thread that runs; the first one of a turn waits until somebody else wants it. */
+/* A checkpoint by a thread that runs; the first one of a turn waits until somebody else wants it.
+ * */
 static void play(player *p)
 {
     turns *t = p->t;
@@ -88,45 +89,73 @@ START_TEST(every_so_many_instructions)
 }
 END_TEST
 
-/* By default the switch interval counts. It is long here, so nothing happens. */
+#define HOUR_NS (3600 * INT64_C(1000000000))
+
+static void checkpoints(int n)
+{
+    while (n-- > 0)
+        ck_assert_int_eq(gil_checkpoint(), 0);
+}
+
+static void end_outside(worker *w)
+{
+    GIL_BEGIN_ALLOW_THREADS
+    worker_end(w);
+    GIL_END_ALLOW_THREADS
+}
+
+/* By default, and again when it has been set, the switch interval counts. It is long here, so
+ * nothing happens. */
 START_TEST(by_time_unless_set)
 {
-    gil_thread_state *mine = begin_runtime();
-    gil_interpreter_state *interp = gil_interpreter_state_main();
     worker w;
 
-    gil_set_switch_interval(3600 * INT64_C(1000000000));
-    worker_start(&w, interp);
-    for (int i = 0; i < 1000; i++)
-        ck_assert_int_eq(gil_checkpoint(), 0);
+    begin_runtime();
+    if (_i)
+        gil_set_check_interval(10);
+    gil_set_switch_interval(HOUR_NS);
+    passer_start(&w, gil_interpreter_state_main());
+    checkpoints(1000);
     ck_assert(!atomic_load(&w.runs));
+    end_outside(&w);
+    gil_finalize();
+}
+END_TEST
 
+START_TEST(whatever_the_switch_interval)
+{
+    worker w;
+
+    begin_runtime();
+    gil_set_switch_interval(HOUR_NS);
+    checkpoints(100);
     gil_set_check_interval(50);
-    for (int i = 0; i < 200 && !atomic_load(&w.runs); i++) {
-        atomic_store(&w.let_go, true);
+    while (gil_thread_state_get()->ticker_ != 50) /* the last one looked around */
         gil_checkpoint();
-    }
-    ck_assert(atomic_load(&w.runs));
-    gil_release_thread(mine);
-    worker_end(&w);
-    gil_acquire_thread(mine);
-
-    /* And back to time. */
-    gil_set_switch_interval(3600 * INT64_C(1000000000));
-    worker_start(&w, interp);
-    for (int i = 0; i < 1000; i++)
-        gil_checkpoint();
+    passer_start(&w, gil_interpreter_state_main());
+    checkpoints(49);
     ck_assert(!atomic_load(&w.runs));
-
-    /* A waiter asks, and the next look hands over. */
-    lock_of(&shared.lock)->drop = 1;
-    atomic_store(&w.let_go, true);
-    for (int i = 0; i < 50; i++)
-        gil_checkpoint();
+    checkpoints(1);
     ck_assert(atomic_load(&w.runs));
-    GIL_BEGIN_ALLOW_THREADS
-    worker_end(&w);
-    GIL_END_ALLOW_THREADS
+    end_outside(&w);
+    gil_finalize();
+}
+END_TEST
+
+/* Whoever waits asks, and the next look hands over. */
+START_TEST(when_asked)
+{
+    worker w;
+
+    begin_runtime();
+    gil_set_switch_interval(HOUR_NS);
+    passer_start(&w, gil_interpreter_state_main());
+    checkpoints(200);
+    ck_assert(!atomic_load(&w.runs));
+    relaxed_store(&lock_of(&shared.lock)->drop, 1);
+    checkpoints(100);
+    ck_assert(atomic_load(&w.runs));
+    end_outside(&w);
     gil_finalize();
 }
 END_TEST
@@ -243,7 +272,9 @@ int main(void)
 
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, every_so_many_instructions, 0, 5);
-    tcase_add_test(tc, by_time_unless_set);
+    tcase_add_loop_test(tc, by_time_unless_set, 0, 2);
+    tcase_add_test(tc, whatever_the_switch_interval);
+    tcase_add_test(tc, when_asked);
     tcase_add_test(tc, the_switch_interval);
     tcase_add_test(tc, settings_are_those_of_the_lock);
     tcase_add_test(tc, turns_under_a_lock_of_its_own);

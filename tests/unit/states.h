@@ -1,7 +1,7 @@
 /* Shared by the unit tests of states: a runtime with threads, and workers.
  *
- * A *worker* is a thread that was created outside, with a thread state of its own. It takes the lock
- * once, says that it runs, and keeps the lock until it is told to let go. */
+ * A *worker* is a thread that was created outside, with a thread state of its own. It takes the
+ * lock once, says that it runs, and keeps the lock until it is told to let go. */
 #ifndef TESTS_UNIT_STATES_H
 #define TESTS_UNIT_STATES_H
 
@@ -50,14 +50,26 @@ HARNESS void *worker_main(void *arg)
     return NULL;
 }
 
-/* On return it runs, or is asleep waiting for the lock. */
-HARNESS void worker_start(worker *w, gil_interpreter_state *interp)
+HARNESS void worker_begin(worker *w, gil_interpreter_state *interp, bool let_go)
 {
     memset(w, 0, sizeof *w);
     w->interp = interp;
+    w->let_go = let_go;
     w->thread = start(worker_main, w);
     WAIT_FOR(atomic_load(&w->tid) != 0);
     WAIT_FOR(atomic_load(&w->runs) || asleep(atomic_load(&w->tid)));
+}
+
+/* On return it runs, or is asleep waiting for the lock. */
+HARNESS void worker_start(worker *w, gil_interpreter_state *interp)
+{
+    worker_begin(w, interp, false);
+}
+
+/* Starts one that gives the lock up as soon as it has run. */
+HARNESS void passer_start(worker *w, gil_interpreter_state *interp)
+{
+    worker_begin(w, interp, true);
 }
 
 HARNESS void worker_end(worker *w)
