@@ -88,6 +88,23 @@ static void drain(struct lock *l)
         relaxed_store(&l->slice_start, runqueue_oldest(&l->queue)->arrived);
 }
 
+/* T10 for an arrival that is the only waiter: it need not go through the queue to be granted the
+ * lock. NULL: there are others, or none. */
+static struct node *take_only_arrival(struct lock *l)
+{
+    uintptr_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
+    struct node *h = word_node(word);
+
+    if (!h || h->next || l->queue.count || !is_waiting(relaxed_load(&h->state)))
+        return NULL;
+    STEP(T10, l, h);
+    if (!word_cas(l, word, WORD_LOCKED))
+        return NULL;
+    if (!l->slice_start)
+        relaxed_store(&l->slice_start, h->arrived);
+    return h;
+}
+
 /* Gives a waiter another role. Returns the state it had; if that was no waiting one, nothing
  * changed. If that says SLEEPING, the caller has to wake the waiter, and nobody else will. */
 static uint32_t set_role(struct node *n, uint32_t role)
@@ -281,19 +298,19 @@ int gil_lock_acquire_for(gil_lock *lock, int64_t timeout_ns)
 
 /* ---- Releasing. ---- */
 
-/* T6. Gives the lock to h. False: h has given up; the caller still owns the lock. */
+/* T6. Gives the lock to h, which is not linked. False: h has given up; the caller still owns the
+ * lock. */
 static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
 {
     struct node *sleeper;
     uint32_t state;
 
-    runqueue_remove(&l->queue, h);
     sleeper = name_head(l, h, now);
     relaxed_store(&l->owner, h);
     begin_slice(l, h, now);
     STEP(T6, l, h);
     while (!is_waiting(state = set_role(h, NODE_GRANTED))) {
-        /* h is not in the queue any more: whichever way this CAS goes, it is settled here. */
+        /* Not linked: whichever way this CAS goes, it is settled here. */
         if (state == NODE_ORPHAN) {
             relaxed_store(&h->state, NODE_IDLE);
             node_recycle(h);
@@ -393,8 +410,13 @@ static bool watches(struct lock *l, struct node *h)
 
 bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how)
 {
+    struct node *newest = word_node(relaxed_load(&l->word));
     bool asked;
 
+    if (newest) { /* written on another processor: fetched while the clock is read */
+        __builtin_prefetch(&newest->served);
+        __builtin_prefetch(&newest->since_call);
+    }
     STEP(T17, l, n);
     asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
     n->dropped = asked;
@@ -404,6 +426,14 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         int64_t now = clock_now_ns();
         struct node *h;
 
+        if ((asked || how == RELEASE_GRANT) && (h = take_only_arrival(l))) {
+            charge_self(l, n, asked, now);
+            if (h->served > l->floor)
+                relaxed_store(&l->floor, h->served);
+            if (grant(l, n, h, now))
+                return false;
+            continue;
+        }
         drain(l);
         h = policy_next(l, now);
         if (!h) {
@@ -430,6 +460,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         }
         charge_self(l, n, asked, now);
         if (asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS)) {
+            runqueue_remove(&l->queue, h);
             if (grant(l, n, h, now))
                 return false;
         } else {
