@@ -19,6 +19,7 @@
 #   tests/AREA/NAME.c, .cc      a program for the tests   $(BUILD)/tests/AREA/NAME
 #   tests/AREA/NAMEmodule.c     a Python extension        $(BUILD)/tests/AREA/NAME.so
 #   tests/AREA/NAMEpreload.c    to be preloaded           $(BUILD)/tests/AREA/NAME.so
+#   tests/interp/model/*.c      the model interpreter     $(BUILD)/tests/interp/model
 #   tests/AREA/NAME.test        a script that tests/run runs
 #
 # tools/bench/NAME.c is a program of the benchmarks, $(BUILD)/bench/NAME, and NAMEmodule.c a Python
@@ -76,9 +77,11 @@ TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %modu
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
 TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
 TEST_PROG   := $(basename $(filter-out %module.c %preload.c %/alwaysdeferred.c,$(TEST_SRC)))
+CLASSIC     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/classic/*.c))
 TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD)/%) \
                $(TEST_MODULE:%module.c=$(BUILD)/%.so) $(TEST_PRELOAD:%preload.c=$(BUILD)/%.so) \
-               $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC)))
+               $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC))) \
+               $(CLASSIC:%=%-cxx) $(BUILD)/tests/classic/names-nothreads $(BUILD)/tests/interp/model
 
 all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/gil $(DROPIN)
 ifeq ($(HAVE_PYTHON),)
@@ -173,6 +176,23 @@ $(BUILD)/tests/%: tests/%.cc $(BUILD)/libgil.a
 	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< \
 	    $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) -pthread -ldl
 
+# A program in classic spellings is compiled twice: as strict C11 by the rule above, and as C++17.
+$(BUILD)/tests/classic/%: private BASE += -std=c11 -pedantic -D_DEFAULT_SOURCE
+$(BUILD)/tests/classic/%-cxx: private CXXBASE += -std=c++17 -pedantic -xc++
+
+$(BUILD)/tests/classic/%-cxx: tests/classic/%.c $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< -xnone \
+	    $(BUILD)/libgil.a $(LDFLAGS) -pthread
+
+$(BUILD)/tests/classic/names-nothreads: tests/classic/names.c $(BUILD)/libgil-nothreads.so
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -o $@ $< -L$(BUILD) -lgil-nothreads $(LDFLAGS)
+
+$(BUILD)/tests/interp/model: $(call obj,$(wildcard tests/interp/model/*.c)) $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread
+
 # The wrappers of the drop-in with a stand-in for its hooks, to be preloaded by a test.
 $(BUILD)/tests/python/alwaysdeferred.so: tests/python/alwaysdeferred.c \
     $(call obj,$(filter-out %/calls_real.c,$(filter tools/python/calls_%,$(PY_SRC))))
@@ -190,7 +210,8 @@ check:
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
 fault-programs: $(BUILD)/tests/fault/scenario $(BUILD)/tests/fault/fault.so
-lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress
+lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress \
+    $(BUILD)/tests/interp/model
 
 tsan-programs: FLAGS = -O1 -fsanitize=thread
 asan-programs: FLAGS = -O1 -fsanitize=address

@@ -1,4 +1,4 @@
-/* libgil: an interpreter lock for Linux. This header includes all the others. */
+/* libgil: an interpreter lock for Linux. This header includes all the others but gil/python.h. */
 #ifndef GIL_H
 #define GIL_H
 

@@ -53,7 +53,8 @@ GIL_API int gil_initialize(unsigned flags);
 
 /* Ends the runtime: deletes all states, and gives up the lock. The main thread calls it, with a
  * state of the main interpreter current. Other threads may still wait for the lock or be in a
- * blocking call: see GIL_LATE_THREADS_EXIT. Classic name: Py_Finalize. */
+ * blocking call: see GIL_LATE_THREADS_EXIT. Nothing happens when the runtime is not initialised.
+ * Classic name: Py_Finalize. */
 GIL_API void gil_finalize(void);
 
 /* Is the runtime initialised? Anybody may ask. Classic name: Py_IsInitialized. */
