@@ -53,8 +53,8 @@ typedef struct gil_exc_info {
 GIL_API int gil_initialize(unsigned flags);
 
 /* Ends the runtime: runs the pending calls, gives signals back, deletes all states, and gives up
- * the lock. The main thread calls it, with a state of the main interpreter current. Other threads may
- * still wait for the lock or be in a blocking call: see GIL_LATE_THREADS_EXIT. Those that run in an
+ * the lock. The main thread calls it, with a state of the main interpreter current. Other threads
+ * may still wait for the lock or be in a blocking call: see GIL_LATE_THREADS_EXIT. Those that run in an
  * interpreter with a lock of its own are waited for until they give that up. The memory of states
  * that other threads may come back with is never used again: a host that ends many runtimes deletes
  * its states before. Nothing happens when the runtime is not initialised. Classic name:
@@ -81,8 +81,8 @@ GIL_API gil_interpreter_state *gil_interpreter_state_new(unsigned flags);
 GIL_API void gil_interpreter_state_clear(gil_interpreter_state *interp);
 
 /* Deletes an interpreter state and its thread states. None of them may be current in any thread,
- * and it must not be the main one's. Needs no lock; if the caller has the interpreter's own lock, that
- * goes with it. Classic name: PyInterpreterState_Delete. */
+ * and it must not be the main one's. Needs no lock; if the caller has the interpreter's own lock,
+ * that goes with it. Classic name: PyInterpreterState_Delete. */
 GIL_API void gil_interpreter_state_delete(gil_interpreter_state *interp);
 
 /* The interpreter of the current thread state; fatal when there is none. Classic name:
