@@ -54,10 +54,10 @@ GIL_API int gil_initialize(unsigned flags);
 
 /* Ends the runtime: runs the pending calls, gives signals back, deletes all states, and gives up
  * the lock. The main thread calls it, with a state of the main interpreter current. Other threads
- * may still wait for the lock or be in a blocking call: see GIL_LATE_THREADS_EXIT. Those that run in an
- * interpreter with a lock of its own are waited for until they give that up. The memory of states
- * that other threads may come back with is never used again: a host that ends many runtimes deletes
- * its states before. Nothing happens when the runtime is not initialised. Classic name:
+ * may still wait for the lock or be in a blocking call: see GIL_LATE_THREADS_EXIT. Those that run
+ * in an interpreter with a lock of its own are waited for until they give that up. The memory of
+ * states that other threads may come back with is never used again: a host that ends many runtimes
+ * deletes its states before. Nothing happens when the runtime is not initialised. Classic name:
  * Py_Finalize. */
 GIL_API void gil_finalize(void);
 
