@@ -35,9 +35,10 @@ GIL_API bool gil_threads_initialized(void);
 
 #ifndef GIL_NO_THREADS
 
-/* Creates the lock that the interpreters share, and takes it. Called again it does nothing. The
- * caller is the only thread that uses the library, before gil_initialize() or with a thread state
- * current. Classic name: PyEval_InitThreads. */
+/* Creates the lock that the interpreters share, and takes it; it is left free when the runtime is
+ * initialised and the caller does not run, as between gil_save_thread() and gil_restore_thread().
+ * Called again it does nothing. The first call is the main thread's, or comes before
+ * gil_initialize(); no other thread uses the library then. Classic name: PyEval_InitThreads. */
 GIL_API void gil_init_threads(void);
 
 /* Takes or gives up the shared lock, and leaves alone which thread state is current; legal without
@@ -90,9 +91,10 @@ GIL_API void gil_restore_thread(gil_thread_state *ts);
 /* What gil_ensure() found, for gil_release(). Classic name: PyGILState_STATE. */
 typedef enum gil_state { GIL_STATE_LOCKED, GIL_STATE_UNLOCKED } gil_state;
 
-/* Makes the calling thread ready to run in the main interpreter, whatever it is: it holds the lock
- * and has a current thread state afterwards, which is made if need be. May be nested; each call is
- * paired with a gil_release() in the same thread. Fatal before gil_initialize() and after
+/* Makes the calling thread ready to run, whatever it is: afterwards it holds the lock and has a
+ * current thread state. That is the one that is current already, or the first that the thread made
+ * or was given (gil_this_thread_state()), or a new one in the main interpreter. May be nested; each
+ * call is paired with a gil_release() in the same thread. Fatal before gil_initialize() and after
  * gil_finalize(). Classic name: PyGILState_Ensure. */
 GIL_API gil_state gil_ensure(void);
 
@@ -167,8 +169,9 @@ GIL_API int gil_make_pending_calls(void);
 typedef int gil_signal_fn(int signum, void *arg);
 
 /* Has fn called for a signal; NULL restores what the signal did before. The handler that this
- * installs notes the signal, and interrupts the main thread as gil_interrupt() does. The main
- * thread calls it. Returns 0, or -1 with errno EINVAL. Classic name: signal.signal. */
+ * installs notes the signal, and interrupts the main thread as gil_interrupt() does; system calls
+ * are not restarted after it. The main thread calls it. Returns 0, or -1 with errno EINVAL. Classic
+ * name: signal.signal. */
 GIL_API int gil_on_signal(int signum, gil_signal_fn *fn, void *arg);
 
 /* Does as if the signal had arrived. Anybody may call it, signal handlers too. Returns 0, or -1
@@ -190,8 +193,9 @@ GIL_API int gil_interrupt(unsigned long ident);
 
 /* Around fork(): the first before it, with the lock held, then one of the others in the parent and
  * in the child. In the child, the calling thread is the main thread, and the only one: it holds the
- * lock, and the states of all other threads are gone. Classic names: PyOS_BeforeFork,
- * PyOS_AfterFork_Parent, PyOS_AfterFork_Child. */
+ * lock, the states of all other threads are gone, and so is what was asked of the parent: pending
+ * calls, and signals that had arrived. Classic names: PyOS_BeforeFork, PyOS_AfterFork_Parent,
+ * PyOS_AfterFork_Child. */
 GIL_API void gil_before_fork(void);
 GIL_API void gil_after_fork_parent(void);
 GIL_API void gil_after_fork_child(void);
@@ -204,7 +208,8 @@ GIL_API int gil_install_fork_handlers(void);
 /* ---- Hooks ---- */
 
 /* What happens to a thread: it was started or got its first thread state; wants the lock; has got
- * it; has given it up; has ended or deleted its last thread state. */
+ * it; has given it up; has ended or deleted its last thread state. The three about the lock come
+ * from gil_init_threads() on. */
 typedef enum gil_event {
     GIL_THREAD_STARTED = 1,
     GIL_THREAD_READY = 2,
@@ -213,8 +218,8 @@ typedef enum gil_event {
     GIL_THREAD_EXITED = 16,
 } gil_event;
 
-/* Called in the thread concerned. It holds the lock in RESUMED and otherwise may not; it calls
- * nothing of libgil but gil_thread_state_id(). */
+/* Called in the thread concerned; ts is NULL when it has none. It holds the lock in RESUMED and
+ * otherwise may not; it calls nothing of libgil but gil_thread_state_id(). */
 typedef void gil_hook_fn(gil_event event, gil_thread_state *ts, void *arg);
 
 /* Has fn called for each event whose bit is in `events`. At most GIL_HOOKS_MAX hooks. Anybody may

@@ -6,7 +6,8 @@
  * order to run in an interpreter. At most one thread state is *current* in a thread, and a thread
  * whose thread state is current holds the lock of that state's interpreter (see eval.h).
  *
- * States are recognised after they have been deleted: using one then is fatal, never silent.
+ * States are recognised after they have been deleted, until their memory is used for another one,
+ * which is as late as possible: using one then is fatal.
  *
  * Misuse prints one line that names the function, the thread and the state, and aborts. No function
  * may be called from a signal handler. "Holding the lock" means the lock of the interpreter
@@ -51,10 +52,13 @@ typedef struct gil_exc_info {
  * gil_finalize(). Classic name: Py_Initialize. */
 GIL_API int gil_initialize(unsigned flags);
 
-/* Ends the runtime: deletes all states, and gives up the lock. The main thread calls it, with a
- * state of the main interpreter current. Other threads may still wait for the lock or be in a
- * blocking call: see GIL_LATE_THREADS_EXIT. Nothing happens when the runtime is not initialised.
- * Classic name: Py_Finalize. */
+/* Ends the runtime: runs the pending calls, gives signals back, deletes all states, and gives up
+ * the lock. The main thread calls it, with a state of the main interpreter current. Other threads
+ * may still wait for the lock or be in a blocking call: see GIL_LATE_THREADS_EXIT. Those that run
+ * in an interpreter with a lock of its own are waited for until they give that up. The memory of
+ * states that other threads may come back with is never used again: a host that ends many runtimes
+ * deletes its states before. Nothing happens when the runtime is not initialised. Classic name:
+ * Py_Finalize. */
 GIL_API void gil_finalize(void);
 
 /* Is the runtime initialised? Anybody may ask. Classic name: Py_IsInitialized. */
@@ -66,8 +70,9 @@ GIL_API bool gil_is_initialized(void);
  * those of other interpreters. */
 #define GIL_OWN_LOCK 1u
 
-/* Makes an interpreter state without any thread state. flags: 0 or GIL_OWN_LOCK. Needs no lock.
- * Returns NULL with errno EINVAL or ENOMEM. Classic name: PyInterpreterState_New. */
+/* Makes an interpreter state without any thread state. flags: 0 or GIL_OWN_LOCK. Needs no lock, but
+ * an initialised runtime. Returns NULL with errno EINVAL or ENOMEM. Classic name:
+ * PyInterpreterState_New. */
 GIL_API gil_interpreter_state *gil_interpreter_state_new(unsigned flags);
 
 /* Clears the state and the states of its threads: host data, modules, exceptions, dictionaries are
@@ -76,7 +81,8 @@ GIL_API gil_interpreter_state *gil_interpreter_state_new(unsigned flags);
 GIL_API void gil_interpreter_state_clear(gil_interpreter_state *interp);
 
 /* Deletes an interpreter state and its thread states. None of them may be current in any thread,
- * and it must not be the main one's. Needs no lock. Classic name: PyInterpreterState_Delete. */
+ * and it must not be the main one's. Needs no lock; if the caller has the interpreter's own lock,
+ * that goes with it. Classic name: PyInterpreterState_Delete. */
 GIL_API void gil_interpreter_state_delete(gil_interpreter_state *interp);
 
 /* The interpreter of the current thread state; fatal when there is none. Classic name:
@@ -119,8 +125,8 @@ GIL_API gil_thread_state *gil_thread_state_new(gil_interpreter_state *interp);
  * PyThreadState_Clear. */
 GIL_API void gil_thread_state_clear(gil_thread_state *ts);
 
-/* Deletes a thread state that is not current in any thread. Needs no lock. Classic name:
- * PyThreadState_Delete. */
+/* Deletes a thread state that is not current in any thread; does nothing when gil_finalize() has
+ * done it. Needs no lock. Classic name: PyThreadState_Delete. */
 GIL_API void gil_thread_state_delete(gil_thread_state *ts);
 
 /* Deletes the current thread state and gives the lock up. Classic name:

@@ -121,6 +121,41 @@ START_TEST(with_a_state_of_its_own)
 }
 END_TEST
 
+/* A thread that ends leaves its state to the next one, which may have the same memory for what is
+ * its own. */
+static void *leaving_main(void *arg)
+{
+    return gil_thread_state_new(arg);
+}
+
+static void *taking_over_main(void *arg)
+{
+    gil_thread_state *ts = arg;
+
+    gil_restore_thread(ts);
+    ck_assert_ptr_eq(gil_this_thread_state(), ts);
+    ck_assert_uint_eq(gil_thread_state_thread(ts), (unsigned long)pthread_self());
+    GIL_BEGIN_ALLOW_THREADS
+    gil_release(gil_ensure());
+    GIL_END_ALLOW_THREADS
+    ck_assert_int_eq(states_of(ts->interp), 2);
+    gil_thread_state_delete_current();
+    return NULL;
+}
+
+START_TEST(with_the_state_of_a_thread_that_has_ended)
+{
+    void *ts;
+
+    begin_runtime();
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(pthread_join(start(leaving_main, gil_interpreter_state_main()), &ts), 0);
+        run_outside(taking_over_main, ts);
+    }
+    gil_finalize();
+}
+END_TEST
+
 /* ---- at the end of a thread ---- */
 
 static pthread_key_t key;
@@ -197,6 +232,7 @@ int main(void)
     tcase_add_test(tc, in_the_main_thread);
     tcase_add_test(tc, nested_in_a_foreign_thread);
     tcase_add_test(tc, with_a_state_of_its_own);
+    tcase_add_test(tc, with_the_state_of_a_thread_that_has_ended);
     tcase_add_test(tc, while_a_thread_ends);
     tcase_add_test(tc, many_threads_that_come_and_go);
     suite_add_tcase(suite, tc);

@@ -276,6 +276,7 @@ START_TEST(an_interpreter_with_its_own_lock)
     WAIT_FOR(atomic_load(&w.runs));
     pid = fork_state();
     if (pid == 0) {
+        IN_CHILD(other->own.current == NULL);
         IN_CHILD(gil_interpreter_state_thread_head(other) == ts);
         IN_CHILD(gil_thread_state_next(ts) == NULL);
         gil_release_thread(mine);
