@@ -19,6 +19,7 @@
 #   tests/AREA/NAME.c, .cc      a program for the tests   $(BUILD)/tests/AREA/NAME
 #   tests/AREA/NAMEmodule.c     a Python extension        $(BUILD)/tests/AREA/NAME.so
 #   tests/AREA/NAMEpreload.c    to be preloaded           $(BUILD)/tests/AREA/NAME.so
+#   tests/interp/model/*.c      the model interpreter     $(BUILD)/tests/interp/model
 #   tests/AREA/NAME.test        a script that tests/run runs
 #
 # tools/bench/NAME.c is a program of the benchmarks, $(BUILD)/bench/NAME, and NAMEmodule.c a Python
@@ -61,6 +62,9 @@ UNIT_SRC := $(wildcard tests/unit/*.c)
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call obj,$(LIB_SRC))
 
+# The library for programs built with GIL_NO_THREADS, from the same sources.
+NOTHREADS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads/%.o)
+
 # An empty HAVE_PYTHON leaves out the drop-in and the test programs that need Python's headers.
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
@@ -73,11 +77,13 @@ TEST_SRC    := $(if $(HAVE_PYTHON),$(TEST_SRC),$(filter-out tests/python/% %modu
 TEST_MODULE := $(filter %module.c,$(TEST_SRC))
 TEST_PRELOAD := $(filter %preload.c,$(TEST_SRC))
 TEST_PROG   := $(basename $(filter-out %module.c %preload.c %/alwaysdeferred.c,$(TEST_SRC)))
+CLASSIC     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/classic/*.c))
 TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD)/%) \
                $(TEST_MODULE:%module.c=$(BUILD)/%.so) $(TEST_PRELOAD:%preload.c=$(BUILD)/%.so) \
-               $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC)))
+               $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC))) \
+               $(CLASSIC:%=%-cxx) $(BUILD)/tests/classic/names-nothreads $(BUILD)/tests/interp/model
 
-all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/gil $(DROPIN)
+all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/gil $(DROPIN)
 ifeq ($(HAVE_PYTHON),)
 	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): libgil-python3.11.so is left" \
 	      "out (make deps installs them)"
@@ -96,6 +102,10 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(COMPILE) -c -o $@ $<
 
+$(BUILD)/obj/nothreads/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -c -o $@ $<
+
 # The drop-in reads the interpreter's own headers, and unwinds through its wrappers (thread
 # cancellation, C++ frames).
 $(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables -I$(PYTHON_INCLUDE)
@@ -103,12 +113,15 @@ $(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables
 $(BUILD)/libgil.a: $(LIB_OBJ)
 	$(call say,AR,$@) rm -f $@; $(AR) rcs $@ $^
 
-$(BUILD)/libgil.so.$(SOVERSION): $(LIB_OBJ) lib/libgil.map
-	$(call say,LD,$@) $(CC) -shared -Wl,-soname,libgil.so.$(SOVERSION) \
-	    -Wl,--version-script=lib/libgil.map -Wl,-z,defs -Wl,-z,now $(LDFLAGS) -o $@ \
-	    $(LIB_OBJ) -pthread
+SHARED := $(BUILD)/libgil.so $(BUILD)/libgil-nothreads.so
 
-$(BUILD)/libgil.so: $(BUILD)/libgil.so.$(SOVERSION)
+$(BUILD)/libgil.so.$(SOVERSION): $(LIB_OBJ)
+$(BUILD)/libgil-nothreads.so.$(SOVERSION): $(NOTHREADS_OBJ)
+$(SHARED:%=%.$(SOVERSION)): lib/libgil.map
+	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/libgil.map \
+	    -Wl,-z,defs -Wl,-z,now $(LDFLAGS) -o $@ $(filter %.o,$^) -pthread
+
+$(SHARED): %: %.$(SOVERSION)
 	@ln -sf $(<F) $@
 
 $(BUILD)/gil: $(call obj,$(CLI_SRC)) $(BUILD)/libgil.a
@@ -137,7 +150,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	    $(CHECK) -pthread
 
 # With a library of their own, which calls the test at each step of the protocol.
-$(addprefix $(BUILD)/tests/,races windows): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
+STEP_UNIT := $(addprefix $(BUILD)/tests/,races windows statesteps nothreads)
+$(BUILD)/tests/nothreads: BASE += -DGIL_NO_THREADS
+$(STEP_UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) \
 	    $(CHECK) -pthread
@@ -161,6 +176,23 @@ $(BUILD)/tests/%: tests/%.cc $(BUILD)/libgil.a
 	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< \
 	    $(BUILD)/libgil.a $(LDFLAGS) $(TEST_LIBS) -pthread -ldl
 
+# A program in classic spellings is compiled twice: as strict C11 by the rule above, and as C++17.
+$(BUILD)/tests/classic/%: private BASE += -std=c11 -pedantic -D_DEFAULT_SOURCE
+$(BUILD)/tests/classic/%-cxx: private CXXBASE += -std=c++17 -pedantic -xc++
+
+$(BUILD)/tests/classic/%-cxx: tests/classic/%.c $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,CXX,$@) $(CXX) $(CXXBASE) $(CXXFLAGS) $(WERROR) -MMD -MP -o $@ $< -xnone \
+	    $(BUILD)/libgil.a $(LDFLAGS) -pthread
+
+$(BUILD)/tests/classic/names-nothreads: tests/classic/names.c $(BUILD)/libgil-nothreads.so
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -o $@ $< -L$(BUILD) -lgil-nothreads $(LDFLAGS)
+
+$(BUILD)/tests/interp/model: $(call obj,$(wildcard tests/interp/model/*.c)) $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread
+
 # The wrappers of the drop-in with a stand-in for its hooks, to be preloaded by a test.
 $(BUILD)/tests/python/alwaysdeferred.so: tests/python/alwaysdeferred.c \
     $(call obj,$(filter-out %/calls_real.c,$(filter tools/python/calls_%,$(PY_SRC))))
@@ -178,7 +210,8 @@ check:
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
 fault-programs: $(BUILD)/tests/fault/scenario $(BUILD)/tests/fault/fault.so
-lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress
+lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress \
+    $(BUILD)/tests/interp/model
 
 tsan-programs: FLAGS = -O1 -fsanitize=thread
 asan-programs: FLAGS = -O1 -fsanitize=address
@@ -316,8 +349,9 @@ HEADERS     := $(wildcard include/gil/*.h)
 install: all
 	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(LIBDIR)/gil $(INCLUDEDIR)/gil $(MANDIR)
 	install -m 755 $(BUILD)/gil $(BINDIR)/gil
-	install -m 755 $(BUILD)/libgil.so.$(SOVERSION) $(LIBDIR)
+	install -m 755 $(SHARED:%=%.$(SOVERSION)) $(LIBDIR)
 	ln -sf libgil.so.$(SOVERSION) $(LIBDIR)/libgil.so
+	ln -sf libgil-nothreads.so.$(SOVERSION) $(LIBDIR)/libgil-nothreads.so
 	install -m 644 $(BUILD)/libgil.a $(LIBDIR)
 	$(if $(DROPIN),install -m 755 $(DROPIN) $(LIBDIR)/gil)
 	install -m 644 include/gil.h $(INCLUDEDIR)
@@ -329,6 +363,7 @@ install: all
 
 uninstall:
 	rm -f $(BINDIR)/gil $(LIBDIR)/libgil.so $(LIBDIR)/libgil.so.$(SOVERSION) $(LIBDIR)/libgil.a \
+	    $(LIBDIR)/libgil-nothreads.so $(LIBDIR)/libgil-nothreads.so.$(SOVERSION) \
 	    $(LIBDIR)/gil/libgil-python3.11.so $(LIBDIR)/pkgconfig/gil.pc $(MANDIR)/gil.1 \
 	    $(INCLUDEDIR)/gil.h $(HEADERS:include/%=$(INCLUDEDIR)/%)
 	-@rmdir $(LIBDIR)/gil $(INCLUDEDIR)/gil 2>/dev/null || :

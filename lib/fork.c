@@ -26,6 +26,7 @@ void lock_reset(struct lock *l)
     relaxed_store(&l->slice_end, 0);
     relaxed_store(&l->least, 0);
     relaxed_store(&l->sharers, 0);
+    relaxed_store(&l->computing, false);
     relaxed_store(&l->spinners, 0);
     l->deferred_in_slice = false;
     memset(&l->queue, 0, sizeof l->queue);

@@ -169,6 +169,7 @@ static void begin_slice(struct lock *l, const struct node *owner, int64_t now)
     relaxed_store(&l->slice_start, now);
     relaxed_store(&l->least, least ? least->served : 0);
     relaxed_store(&l->sharers, l->queue.count + 1);
+    relaxed_store(&l->computing, l->queue.of[CLASS_COMPUTING].oldest != NULL);
     relaxed_store(&l->average, (l->queue.served + owner->served) / (l->queue.count + 1));
 }
 
@@ -423,6 +424,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
             charge_self(l, n, asked, now);
             __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
             relaxed_store(&l->slice_start, 0);
+            relaxed_store(&l->computing, false);
             STEP(T5, l, n);
             if (!word_cas(l, WORD_LOCKED, 0)) /* T5 */
                 continue;

@@ -48,27 +48,29 @@ enum {
 };
 
 struct node {
+    /* A waiter spins on its state: on this line an owner that hands the lock over writes that only. */
     uint32_t state; /* futex word */
     int32_t tid;
-    struct node *next;       /* stack; written by the waiter before it pushes */
-    struct runqueue_links q; /* owner of the lock */
-    bool queued;             /* owner of the lock: taken into the run queue */
-    bool newcomer;           /* has never waited for this lock */
-    bool dropped;            /* was asked to when it last released the lock */
-    bool sprinter, patient;  /* see policy.c; fixed while queued */
-    int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
-    int64_t served;          /* GIL time used, clamped on joining; fixed while queued */
-    int64_t key;          /* its place in the run queue: served, see policy.c; fixed while queued */
-    int64_t since_call;   /* GIL time used since it last released the lock unasked */
-    int64_t charged;      /* GIL time that others found it had used; added to served on joining */
-    int64_t arrived;      /* when it began to wait */
-    int64_t left;         /* when it last gave the lock up while others waited, or 0: it is back */
-    int64_t absence;      /* how long it is typically away then */
-    int64_t heir_since;   /* owner of the lock: when it was first passed over, or 0 */
+    struct node *next;    /* stack; written by the waiter before it pushes */
     struct lock *lock;    /* which lock it is for; NULL: none */
     struct node *sibling; /* the thread's next node */
     uint32_t index;       /* pool: which node it is; never changes */
     uint32_t pool_next;   /* pool: index + 1 of the next free node */
+    int64_t left;         /* when it last gave the lock up while others waited, or 0: it is back */
+    int64_t absence;      /* how long it is typically away then */
+    int cpu;              /* where its thread last got the lock after waiting; -1 unknown */
+    /* What the owner of the lock needs to find the next one. */
+    struct runqueue_links q __attribute__((aligned(64))); /* owner of the lock */
+    int64_t served; /* GIL time used, clamped on joining; fixed while queued */
+    int64_t key;    /* its place in the run queue: served, see policy.c; fixed while queued */
+    bool queued;    /* owner of the lock: taken into the run queue */
+    bool newcomer;  /* has never waited for this lock */
+    bool dropped;   /* was asked to when it last released the lock */
+    bool sprinter, patient; /* see policy.c; fixed while queued */
+    int64_t since_call;     /* GIL time used since it last released the lock unasked */
+    int64_t charged;        /* GIL time that others found it had used; added to served on joining */
+    int64_t arrived;        /* when it began to wait */
+    int64_t heir_since;     /* owner of the lock: when it was first passed over, or 0 */
     struct gil_thread_stats stats;
 } __attribute__((aligned(64)));
 
@@ -86,7 +88,8 @@ struct lock {
     int64_t slice_end;   /* how long it may keep the lock when others want it */
     int64_t least;       /* when the slice began: served time of the least served waiter; 0: none */
     int64_t average;     /* and the average over the owner and the waiters, */
-    uint32_t sharers;    /* and how many these were */
+    uint32_t sharers;    /* and how many these were, */
+    bool computing;      /* and whether one of the waiters is no sprinter */
     int64_t floor;       /* GIL time served by the least served; never lowered */
     /* Settings. */
     int64_t interval_ns; /* 0: the default */
@@ -243,6 +246,12 @@ struct node *policy_next(struct lock *l, int64_t now);
 
 /* Sets the served time of a thread that begins to wait. */
 void policy_join(struct lock *l, struct node *n);
+
+/* When the owner's slice ends, as far as n is concerned. */
+int64_t policy_slice_end(const struct lock *l, const struct node *n);
+
+/* Have others been let past n, which watches their deferrals, for too long? */
+bool policy_passed_over(const struct lock *l, const struct node *n, int64_t now);
 
 /* When a waiter should ask the owner to drop the lock because it is behind it by too much: now, or
  * later in this slice, or NEVER in this slice. A hint, from what the owner has published. */

@@ -17,6 +17,12 @@
  * among them for its first turn, but does not ask for it; it starts with a debt of a quarter of an
  * interval, so that a thread per request does not starve the others.
  *
+ * Among themselves sprinters do not hurry: each has mostly given the lock up by the time that
+ * another is awake, and a request would only turn that into a hand-over. While no other thread
+ * waits, a sprinter asks when it finds that the owner has stayed for longer than a sprint, and
+ * otherwise after an interval: for one that sleeps, a deadline before the next tick costs more than
+ * the hand-over that it waits for.
+ *
  * Another thread asks before the end of a slice only when nobody else would get the lock, and it
  * is behind the owner by more than a granularity; or by more than an interval and a granularity,
  * if it was dropped itself: equals would end up with slices of a granularity.
@@ -139,6 +145,30 @@ static int64_t ask_when_behind(const struct lock *l, const struct node *n, const
     return at;
 }
 
+/* Does n wait for one of its kind, and nobody else with it? */
+static bool among_sprinters(const struct lock *l, const struct node *n)
+{
+    const struct node *owner = relaxed_load(&l->owner);
+
+    return n->sprinter && owner && relaxed_load(&owner->sprinter) && !relaxed_load(&l->computing) &&
+           relaxed_load(&l->policy) == GIL_FAIR;
+}
+
+bool policy_passed_over(const struct lock *l, const struct node *n, int64_t now)
+{
+    return among_sprinters(l, n) && now - n->arrived >= policy_granularity(l);
+}
+
+int64_t policy_slice_end(const struct lock *l, const struct node *n)
+{
+    int64_t end = relaxed_load(&l->slice_end);
+
+    if (among_sprinters(l, n))
+        end = relaxed_load(&l->slice_start) + lock_interval(l);
+    /* An owner that was alone starts a slice with the first arrival. */
+    return end > n->arrived ? end : n->arrived + lock_interval(l);
+}
+
 int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
 {
     int64_t slice = relaxed_load(&l->slice_start);
@@ -151,11 +181,13 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
         slice = now; /* the owner was alone, or has changed just now */
     if (n->sprinter && !policy_sprints(l, n))
         return NEVER; /* a new thread */
-    if (n->sprinter)  /* the average grows by the slice's time divided by those who share it */
-        at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
-    else
+    if (!n->sprinter)
         at = ask_when_behind(l, n, owner, slice);
+    else /* the average grows by the slice's time divided by those who share it */
+        at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
+    if (among_sprinters(l, n) && at < slice + SPRINT_NS)
+        at = slice + SPRINT_NS;
     if (at <= now)
         return now;
-    return at <= relaxed_load(&l->slice_end) ? at : NEVER;
+    return !among_sprinters(l, n) && at <= relaxed_load(&l->slice_end) ? at : NEVER;
 }

@@ -111,14 +111,6 @@ static bool push(struct lock *l, struct node *n)
     return true;
 }
 
-/* When the owner's slice ends. An owner that was alone starts one with the first arrival. */
-static int64_t slice_end(const struct lock *l, const struct node *n)
-{
-    int64_t end = relaxed_load(&l->slice_end);
-
-    return end > n->arrived ? end : n->arrived + lock_interval(l);
-}
-
 /* When a waiter should ask, looked at again because its time had come for the owner that it had
  * seen. */
 static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint32_t role,
@@ -133,7 +125,7 @@ static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint
     if (role == NODE_WAITING || at <= now)
         return at;
     /* Responsible: at the end of the slice, unless too many slices have begun since it came. */
-    end = slice_end(l, n);
+    end = policy_slice_end(l, n);
     if (end <= now || now - n->arrived >= turns * lock_interval(l))
         return now;
     return end < at ? end : at;
@@ -267,13 +259,14 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
                 ask = true;
         }
         if (role != NODE_WAITING && ask_at == NEVER)
-            ask_at = slice_end(l, n);
+            ask_at = policy_slice_end(l, n);
         if (now >= ask_at)
             ask_at = ask_now_or_later(l, n, role, flags, now);
-        if (role == NODE_WATCH && !look_again && makes_room(l, now))
+        if (role == NODE_WATCH && !look_again &&
+            (makes_room(l, now) || policy_passed_over(l, n, now)))
             ask = true;
         if (ask || now >= ask_at) {
-            if (now < slice_end(l, n))
+            if (now < policy_slice_end(l, n))
                 __atomic_fetch_add(&n->charged, INTERRUPTION_NS, __ATOMIC_RELAXED);
             ask_for_drop(l, n);
             /* A sprinter looks again soon: the request may have brought in somebody else. */

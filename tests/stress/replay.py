@@ -76,7 +76,7 @@ def word_is_well_formed(word):
 
 
 def step(lock, node, name, tag, thread, word, head, state):
-    """Takes one step, on the node of that name (0: none); returns the rule that it breaks, or None."""
+    """Takes one step, on the node of that name (0: none); returns the rule it breaks, or None."""
     fault = None
     if not word_is_well_formed(word):
         fault = f"word: {word:#x} has no such form"

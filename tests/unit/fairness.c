@@ -1,5 +1,5 @@
-/* Who gets the lock: priority for those that were away, arrival order, no starvation. Equal shares are
- * in shares.c.
+/* Who gets the lock: priority for those that were away, arrival order, no starvation. Equal shares
+ * are in shares.c.
  *
  * Where possible it is turns that are counted, not time: how often the lock went to somebody else
  * while a thread waited. */

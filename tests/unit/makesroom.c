@@ -1,6 +1,7 @@
 /* The head makes room for a thread that is away (makes_room in lib/wait.c): it asks the owner to
  * drop the lock, in the middle of a slice, when a thread that gave the lock up by itself stays away
- * for longer than it typically does. It does so once for each absence, and only where that can help.
+ * for longer than it typically does. It does so once for each absence, and only where that can
+ * help.
  *
  * The lock is built here with its test steps, and each thread says on which processor it is. */
 #define LOCK_STEPS

@@ -46,8 +46,8 @@ static void set_up(void)
     l.floor = 95 * MS;
 }
 
-/* Threads that keep coming back have had less of the lock each time; one that waits beside them gets
- * it after an interval for each. */
+/* Threads that keep coming back have had less of the lock each time; one that waits beside them
+ * gets it after an interval for each. */
 START_TEST(one_that_is_old_enough_goes_first)
 {
     static struct node waiters[8];
@@ -98,9 +98,9 @@ START_TEST(the_policy_can_change_while_threads_wait)
 }
 END_TEST
 
-/* A sprinter asks at the moment from which on it would be let in. Once the owner, asked at that very
- * moment, judged by what it had used before its running slice, and gave the lock to a thread that
- * computes; the sprinter had to ask a second time. */
+/* A sprinter asks at the moment from which on it would be let in. Once the owner, asked at that
+ * very moment, judged by what it had used before its running slice, and gave the lock to a thread
+ * that computes; the sprinter had to ask a second time. */
 START_TEST(a_sprinters_request_is_honoured_the_first_time)
 {
     static struct node computing[4], sprinter;
@@ -129,6 +129,58 @@ START_TEST(a_sprinters_request_is_honoured_the_first_time)
 }
 END_TEST
 
+/* The slice of a sprinter, in which a thread that computes waits or does not, and another sprinter
+ * that has had much less comes along later. */
+static void sprint_begins(struct node *computing, struct node *sprinter, int64_t arrived)
+{
+    set_up();
+    if (computing)
+        joins(computing, START, 105 * MS, false);
+    relaxed_store(&owner.sprinter, true);
+    owner.served = 100 * MS;
+    l.owner = &owner;
+    name_head(&l, &owner, START);
+    begin_slice(&l, &owner, START);
+    joins(sprinter, arrived, 95 * MS, true);
+}
+
+/* Every other one asked at once for a lock that was about to be given up, and had it handed over. */
+START_TEST(sprinters_do_not_hurry_each_other)
+{
+    struct node sprinter;
+
+    sprint_begins(NULL, &sprinter, START + SPRINT_NS - 1);
+    ck_assert_int_eq(policy_ask_at(&l, &sprinter, START + SPRINT_NS - 1), NEVER);
+    ck_assert_int_eq(policy_slice_end(&l, &sprinter), START + INTERVAL);
+    ck_assert_int_eq(policy_ask_at(&l, &sprinter, START + SPRINT_NS), START + SPRINT_NS);
+}
+END_TEST
+
+/* Otherwise the thread that computes would get its slice in a row with others. */
+START_TEST(they_do_while_a_computing_thread_waits)
+{
+    struct node computing, sprinter;
+
+    sprint_begins(&computing, &sprinter, START + 1);
+    ck_assert_int_eq(policy_ask_at(&l, &sprinter, START + 1), START + 1);
+    ck_assert_int_eq(policy_slice_end(&l, &sprinter), START + SPRINT_NS);
+}
+END_TEST
+
+/* One that watched the deferrals of others was let past for three intervals. */
+START_TEST(a_sprinter_that_watches_is_not_passed_over_for_long)
+{
+    struct node computing, sprinter;
+    int64_t limit = START + policy_granularity(&l);
+
+    sprint_begins(NULL, &sprinter, START);
+    ck_assert(!policy_passed_over(&l, &sprinter, limit - 1));
+    ck_assert(policy_passed_over(&l, &sprinter, limit));
+    sprint_begins(&computing, &sprinter, START);
+    ck_assert(!policy_passed_over(&l, &sprinter, limit));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("policy");
@@ -138,6 +190,9 @@ int main(void)
     tcase_add_test(tc, fifo_knows_no_other_order);
     tcase_add_test(tc, the_policy_can_change_while_threads_wait);
     tcase_add_test(tc, a_sprinters_request_is_honoured_the_first_time);
+    tcase_add_test(tc, sprinters_do_not_hurry_each_other);
+    tcase_add_test(tc, they_do_while_a_computing_thread_waits);
+    tcase_add_test(tc, a_sprinter_that_watches_is_not_passed_over_for_long);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

@@ -146,8 +146,8 @@ START_TEST(computing_threads_get_equal_time)
 }
 END_TEST
 
-/* Not less, whoever has used a little more than the others, and not more. What waiters read of a slice
- * that begins at this moment are hints: one may cut it short, seldom. */
+/* Not less, whoever has used a little more than the others, and not more. What waiters read of a
+ * slice that begins at this moment are hints: one may cut it short, seldom. */
 START_TEST(a_slice_lasts_an_interval)
 {
     ck_assert_int_eq(gil_lock_set_policy(&lock, _i % 2 ? GIL_FIFO : GIL_FAIR), 0);

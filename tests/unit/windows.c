@@ -1,7 +1,7 @@
-/* Moments between two steps of the protocol in which another thread comes in: the test holds threads
- * (holds.h) until the lock is in exactly that moment. Each is one in which a change of tests/model/
- * mutants would go wrong, and that chance brings about too seldom for the stress test. Slices last
- * for ever, so that nothing puts itself right at the end of one. */
+/* Moments between two steps of the protocol in which another thread comes in: the test holds
+ * threads (holds.h) until the lock is in exactly that moment. Each is one in which a change of
+ * tests/model/mutants would go wrong, and that chance brings about too seldom for the stress
+ * test. Slices last for ever, so that nothing puts itself right at the end of one. */
 #include "holds.h"
 
 static gil_lock lock;
@@ -22,8 +22,8 @@ static void make_watch(actor *a)
     ck_assert_int_eq(relaxed_load(&a->node->state), NODE_WATCH);
 }
 
-/* One that arrives before a new owner has said that nobody is head takes that owner for the head, and
- * would not ask: the owner sees it afterwards. */
+/* One that arrives before a new owner has said that nobody is head takes that owner for the head,
+ * and would not ask: the owner sees it afterwards. */
 START_TEST(one_that_arrives_while_the_last_head_takes_the_lock_asks)
 {
     actor head, late;
@@ -76,8 +76,8 @@ static void take_over_and_defer(actor *a)
     gil_lock_release_complete(a->lock);
 }
 
-/* Its own deferral was taken over, and whoever did that has deferred in turn: the lock is taken over
- * from that one, and both count that. */
+/* Its own deferral was taken over, and whoever did that has deferred in turn: the lock is taken
+ * over from that one, and both count that. */
 START_TEST(one_that_comes_back_does_not_take_back_the_deferral_of_another)
 {
     gil_thread_stats mine;

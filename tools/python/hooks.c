@@ -166,9 +166,13 @@ static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
     return 0;
 }
 
-/* The end of take_gil: CPython may just have cleared a request that was made since. */
-static __attribute__((noinline)) int request_again(void)
+/* The end of a take_gil while others wait: CPython may just have cleared a request that was made
+ * since. No plain load: that could be done before CPython's clearing is seen by a thread that asks,
+ * and so in vain. */
+static __attribute__((noinline)) int took_contended(struct lock *l)
 {
+    if (!__atomic_fetch_or(&l->drop, 0, __ATOMIC_SEQ_CST))
+        return 0;
     request_drop();
     py_request_drop(me.interpreter);
     return 0;
@@ -344,7 +348,9 @@ HOT static int mutex_unlock(pthread_mutex_t *m)
         return unlock_late();
     if (relaxed_load(locked()) == 1) {
         note_tstate();
-        return unlikely(relaxed_load(&l->drop)) ? request_again() : 0;
+        if (unlikely(relaxed_load(&l->drop) || relaxed_load(&l->slice_start)))
+            return took_contended(l);
+        return 0;
     }
     if (unlikely(last_holder() != me.tstate))
         note_tstate(); /* PyThreadState_Swap. Otherwise it may be deleted by now: not looked at */

@@ -1,7 +1,10 @@
 /* libgil's lock, with the default settings, from the shared library. */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include <gil/eval.h>
 #include <gil/lock.h>
+#include <gil/state.h>
 #include <gil/stats.h>
 
 #include "tools/bench/locks/bench.h"
@@ -28,10 +31,17 @@ static void yield(void)
     gil_lock_yield(&lock);
 }
 
+/* What an interpreter calls between instructions. */
 static void checkpoints(uint64_t count)
 {
+    if (!gil_threads_initialized()) {
+        gil_init_threads();
+        if (gil_initialize(0) != 0)
+            exit(EXIT_FAILURE);
+    }
     while (count--)
-        gil_lock_checkpoint(&lock);
+        if (gil_checkpoint() != 0)
+            abort();
 }
 
 static void set_interval(int64_t ns)
