@@ -110,6 +110,10 @@ static void take_in(struct runqueue *q, struct node *n)
 
 void runqueue_append(struct runqueue *q, struct node *newest)
 {
+    if (!newest->next && !runqueue_backlog(q)) { /* as mostly */
+        take_in(q, newest);
+        return;
+    }
     newest->q.older = NULL;
     if (q->batches)
         q->last_batch->q.older = newest;
@@ -217,7 +221,7 @@ static void settle_class(struct runqueue *q, int c)
 
 int runqueue_settle(struct runqueue *q)
 {
-    int done = settle_backlog(q);
+    int done = runqueue_backlog(q) ? settle_backlog(q) : 0;
 
     for (int c = 0; c < CLASSES; c++)
         settle_class(q, c);

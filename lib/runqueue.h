@@ -49,9 +49,14 @@ struct runqueue {
     uint32_t count;
 };
 
+static inline bool runqueue_backlog(const struct runqueue *q)
+{
+    return q->turned || q->unturned || q->batches;
+}
+
 static inline bool runqueue_empty(const struct runqueue *q)
 {
-    return !q->count && !q->turned && !q->unturned && !q->batches;
+    return !q->count && !runqueue_backlog(q);
 }
 
 /* The node that has waited longest of those that have been taken in, NULL when there are none. */
