@@ -12,7 +12,10 @@
  * Invariants
  * 1. Run queue, floor, slice and head are written by the thread whose CAS set LOCKED, or to whom
  *    that thread granted the lock (by a CAS of the waiter's state to GRANTED).
- * 2. In HASQ and DEFERRED the stack is empty: all linked nodes are in the run queue.
+ * 2. In HASQ and DEFERRED the stack is empty: all linked nodes are in the run queue. That includes
+ *    its backlog (runqueue.h): to the protocol it makes no difference in which part a node is, since
+ *    only the owner can tell. Of those in the backlog none is named, granted the lock or made heir;
+ *    one that comes to own the lock by itself leaves its node there as an orphan (took_with_queue).
  * 3. Somebody is responsible: whenever a thread waits, some waiter sleeps with a deadline. It is
  *    the one named in `head`, or, while head is NULL, the one that pushed onto an empty stack. A
  *    waiter pushes first and reads head afterwards; an owner that stores NULL into head looks at
@@ -76,16 +79,18 @@ static void took(struct lock *l, struct node *n)
 /* ---- The owner's side of the queue. ---- */
 
 /* T10. Takes the arrivals off the stack. The slice of an owner that was alone starts with the
- * first. */
+ * first; of very many, with the first that is known, which favours the owner. */
 static void drain(struct lock *l)
 {
+    struct node *newest;
+
     if (relaxed_load(&l->word) == WORD_LOCKED)
         return;
     STEP(T10, l, NULL);
-    runqueue_append(&l->queue,
-                    word_node(__atomic_exchange_n(&l->word, WORD_LOCKED, __ATOMIC_SEQ_CST)));
+    newest = word_node(__atomic_exchange_n(&l->word, WORD_LOCKED, __ATOMIC_SEQ_CST));
     if (!l->slice_start)
-        relaxed_store(&l->slice_start, runqueue_oldest(&l->queue)->arrived);
+        relaxed_store(&l->slice_start, runqueue_arrival(newest));
+    runqueue_append(&l->queue, newest);
 }
 
 /* T10 for an arrival that is the only waiter: it need not go through the queue to be granted the
@@ -95,9 +100,9 @@ static struct node *take_only_arrival(struct lock *l)
     uintptr_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
     struct node *h = word_node(word);
 
-    if (!h || h->next || l->queue.count || !is_waiting(relaxed_load(&h->state)))
+    if (!h || h->next || !runqueue_empty(&l->queue) || !is_waiting(relaxed_load(&h->state)))
         return NULL;
-    STEP(T10, l, h);
+    STEP(T10, l, NULL);
     if (!word_cas(l, word, WORD_LOCKED))
         return NULL;
     if (!l->slice_start)
@@ -220,10 +225,13 @@ static void took_with_queue(struct lock *l, struct node *n, uintptr_t from)
 
     if ((from & WORD_DEFERRED) && l->slice_start && now > l->slice_start)
         __atomic_fetch_add(&word_node(from)->charged, now - l->slice_start, __ATOMIC_RELAXED);
-    if (n->queued) {
-        runqueue_remove(&l->queue, n);
+    if (n->queued || is_linked(relaxed_load(&n->state))) {
         if (relaxed_load(&l->asker) == n) /* seq_cst: then name_head looks who has given up */
             __atomic_store_n(&l->drop, 0, __ATOMIC_SEQ_CST);
+        if (n->queued)
+            runqueue_remove(&l->queue, n);
+        else
+            n = node_leave(n); /* to find its place in the backlog might take long */
     }
     took(l, n);
     relaxed_store(&n->cpu, sched_getcpu());
@@ -408,6 +416,11 @@ static bool watches(struct lock *l, struct node *h)
     return (state & NODE_ROLE) == NODE_WATCH;
 }
 
+/* Where thousands have given up, policy_next does not find the next waiter in one step: it returns
+ * one that has given up, too. The lock is freed for that one as for any heir, and taken back on
+ * seeing that it has given up (T7, T15), unless somebody else has come: so nobody has to wait for
+ * more than a step. name_head cannot do that: an owner may go on to compute for as long as it
+ * likes, and until a live waiter is named, or known not to exist, nobody would ask it to stop. */
 bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how)
 {
     struct node *newest = word_node(relaxed_load(&l->word));
@@ -425,6 +438,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
     for (;;) {
         int64_t now = clock_now_ns();
         struct node *h;
+        bool directly;
 
         if ((asked || how == RELEASE_GRANT) && (h = take_only_arrival(l))) {
             charge_self(l, n, asked, now);
@@ -459,12 +473,15 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
             relaxed_store(&l->watch, WATCH_SLICES);
         }
         charge_self(l, n, asked, now);
-        if (asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS)) {
+        directly =
+            asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS);
+        if (directly && !is_abandoned(relaxed_load(&h->state))) {
             runqueue_remove(&l->queue, h);
             if (grant(l, n, h, now))
                 return false;
         } else {
-            goes_away(l, n, now);
+            if (!directly)
+                goes_away(l, n, now);
             if (free_for_heir(l, n, h, now))
                 return false;
         }
@@ -557,7 +574,8 @@ void gil_lock_yield(gil_lock *lock)
 
     if (relaxed_load(&n->state) != NODE_HELD)
         misuse("gil_lock_yield", l, "the caller does not own the lock");
-    if (!l->queue.count && relaxed_load(&l->word) == WORD_LOCKED && !relaxed_load(&l->drop))
+    if (runqueue_empty(&l->queue) && relaxed_load(&l->word) == WORD_LOCKED &&
+        !relaxed_load(&l->drop))
         return;
     lock_release_slow(l, n, RELEASE_GRANT);
     lock_acquire_slow(l, n, FUTEX_FOREVER, WAIT_NO_ASK, NULL);

@@ -63,7 +63,7 @@ struct node {
     struct runqueue_links q __attribute__((aligned(64))); /* owner of the lock */
     int64_t served; /* GIL time used, clamped on joining; fixed while queued */
     int64_t key;    /* its place in the run queue: served, see policy.c; fixed while queued */
-    bool queued;    /* owner of the lock: in the run queue */
+    bool queued;    /* owner of the lock: taken into the run queue */
     bool newcomer;  /* has never waited for this lock */
     bool dropped;   /* was asked to when it last released the lock */
     bool sprinter, patient; /* see policy.c; fixed while queued */
@@ -131,6 +131,12 @@ static inline bool is_abandoned(uint32_t state)
     return state == NODE_ABANDONED || state == NODE_ORPHAN;
 }
 
+/* On the stack or in the run queue, by its thread's own account. */
+static inline bool is_linked(uint32_t state)
+{
+    return is_waiting(state) || is_abandoned(state);
+}
+
 static inline struct node *word_node(uintptr_t word)
 {
     return (struct node *)(word & ~(uintptr_t)WORD_FLAGS);
@@ -161,6 +167,10 @@ static inline struct node *node_of(struct lock *l)
     struct node *n = thread_nodes;
     return likely(n && relaxed_load(&n->lock) == l) ? n : node_find(l);
 }
+
+/* The calling thread leaves its node n where it is linked, as one that ends leaves it, and goes on
+ * with another, which is returned. */
+struct node *node_leave(struct node *n);
 
 /* Puts a node that is not linked anywhere back into the pool. */
 void node_recycle(struct node *n);
@@ -229,8 +239,9 @@ int64_t policy_slice(const struct lock *l, const struct node *owner);
 /* How far behind the owner a thread must be to ask before the end of a slice. */
 int64_t policy_granularity(const struct lock *l);
 
-/* The waiter that runs next: live when looked at (it may still give up), NULL when there is none.
- * Reaps abandoned nodes on the way. The owner calls it, with the stack drained. */
+/* The waiter that runs next, NULL when there is none. Reaps abandoned nodes on the way; after
+ * a step's worth of them, the next one may have given up, too. Any other was live when looked at,
+ * and may still give up. The owner calls it, with the stack drained. */
 struct node *policy_next(struct lock *l, int64_t now);
 
 /* Sets the served time of a thread that begins to wait. */
@@ -252,7 +263,8 @@ enum lock_release_how { RELEASE_PLAIN, RELEASE_DEFER, RELEASE_GRANT };
 /* Releases a lock that others (may) wait for; returns true when the release was deferred. */
 bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how);
 
-/* Takes the lock if it is free in any way. */
+/* Takes the lock if it is free in any way. Afterwards node_of(l) is the caller's node: n may have
+ * been in the backlog, and is left there. */
 bool lock_try_take(struct lock *l, struct node *n);
 
 /* Makes sure that after a release the next waiter gets to run: if nobody has the lock yet, it is

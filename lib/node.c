@@ -122,6 +122,23 @@ static void start_stats(struct node *n)
     relaxed_store(&n->stats.threads, 1);
 }
 
+/* A thread that has not used the lock yet. */
+static void start(struct node *n)
+{
+    start_stats(n);
+    relaxed_store(&n->served, 0);
+    relaxed_store(&n->charged, 0);
+    relaxed_store(&n->left, 0);
+    relaxed_store(&n->sprinter, false);
+    relaxed_store(&n->absence, 0);
+    n->heir_since = 0;
+    n->newcomer = true;
+    n->queued = n->dropped = false;
+    n->since_call = NEVER / 2; /* it has to make a call first */
+    relaxed_store(&n->cpu, -1);
+    relaxed_store(&n->state, NODE_IDLE);
+}
+
 struct node *node_find(struct lock *l)
 {
     struct node **link = &thread_nodes, *n, **spare = NULL;
@@ -147,23 +164,43 @@ struct node *node_find(struct lock *l)
             call_at_exit();
     }
     if (relaxed_load(&n->lock) != l) {
-        start_stats(n);
-        relaxed_store(&n->served, 0);
-        relaxed_store(&n->charged, 0);
-        relaxed_store(&n->left, 0);
-        relaxed_store(&n->sprinter, false);
-        relaxed_store(&n->absence, 0);
-        n->heir_since = 0;
-        n->newcomer = true;
-        n->queued = n->dropped = false;
-        n->since_call = NEVER / 2; /* it has to make a call first */
-        relaxed_store(&n->cpu, -1);
-        relaxed_store(&n->state, NODE_IDLE);
+        start(n);
         __atomic_store_n(&n->lock, l, __ATOMIC_RELEASE);
     }
     n->sibling = thread_nodes;
     thread_nodes = n;
     return n;
+}
+
+static void move_stats(struct node *to, struct node *from)
+{
+    const uint64_t *f = &from->stats.acquires;
+
+    for (uint64_t *t = &to->stats.acquires; t <= &to->stats.wait_max_ns; t++, f++)
+        relaxed_store(t, *f);
+    clear_stats(&from->stats);
+}
+
+struct node *node_leave(struct node *n)
+{
+    struct node *fresh = node_make(), **link = &thread_nodes;
+
+    fresh->tid = n->tid;
+    start(fresh);
+    relaxed_store(&fresh->served, n->served);
+    relaxed_store(&fresh->charged, __atomic_exchange_n(&n->charged, 0, __ATOMIC_RELAXED));
+    relaxed_store(&fresh->sprinter, n->sprinter);
+    relaxed_store(&fresh->absence, n->absence);
+    fresh->since_call = n->since_call;
+    fresh->newcomer = false; /* it has waited */
+    move_stats(fresh, n);
+    while (*link != n)
+        link = &(*link)->sibling;
+    fresh->sibling = n->sibling;
+    *link = fresh;
+    __atomic_store_n(&fresh->lock, relaxed_load(&n->lock), __ATOMIC_RELEASE);
+    __atomic_store_n(&n->state, NODE_ORPHAN, __ATOMIC_RELEASE);
+    return fresh;
 }
 
 /* Adds up an ended thread's counters in its lock. */

@@ -33,26 +33,6 @@
  * is kept up to date under both. */
 #include "lib/lock_impl.h"
 
-/* Unlinks a node whose thread has given up, before its state says so: from then on it may be in
- * another queue. If the thread has come back in the meantime, it queues again. */
-static void reap(struct lock *l, struct node *n)
-{
-    uint32_t state = NODE_ABANDONED;
-
-    runqueue_remove(&l->queue, n);
-    STEP(T24, l, n);
-    if (__atomic_compare_exchange_n(&n->state, &state, NODE_IDLE, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE))
-        return;
-    if (state == NODE_ORPHAN) {
-        relaxed_store(&n->state, NODE_IDLE);
-        node_recycle(n);
-        return;
-    }
-    n->next = NULL;
-    runqueue_append(&l->queue, n);
-}
-
 /* Average served time of the waiters and the owner, its running slice included: a waiter that asked
  * because it would be let in at this moment must not find that it is not. */
 static int64_t average_now(const struct lock *l, int64_t now)
@@ -87,16 +67,16 @@ static struct node *choose(struct lock *l, int64_t now)
 
 struct node *policy_next(struct lock *l, int64_t now)
 {
-    struct node *n;
+    for (int effort = 0;; effort += REAP_EFFORT) {
+        struct node *n;
 
-    runqueue_settle(&l->queue);
-    while ((n = choose(l, now))) {
-        if (!is_abandoned(__atomic_load_n(&n->state, __ATOMIC_SEQ_CST)))
-            break;
-        reap(l, n);
-        runqueue_settle(&l->queue);
+        effort += runqueue_settle(&l->queue);
+        n = choose(l, now);
+        if (!n || effort >= TAKE_IN_MAX ||
+            !is_abandoned(__atomic_load_n(&n->state, __ATOMIC_SEQ_CST)))
+            return n;
+        runqueue_reap(&l->queue, n);
     }
-    return n;
 }
 
 /* How far behind the owner a thread must be to ask: a granularity of the interval. */

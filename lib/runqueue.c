@@ -1,7 +1,6 @@
 /* See runqueue.h. */
 #include "lib/runqueue.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/lock_impl.h"
@@ -90,7 +89,7 @@ struct node *runqueue_oldest(const struct runqueue *q)
     return computing;
 }
 
-static void append(struct runqueue *q, struct node *n)
+static void take_in(struct runqueue *q, struct node *n)
 {
     struct node *newest = q->of[n->sprinter].newest;
 
@@ -111,28 +110,122 @@ static void append(struct runqueue *q, struct node *n)
 
 void runqueue_append(struct runqueue *q, struct node *newest)
 {
-    struct node *oldest = NULL, *next;
-
-    /* The stack's chain leads from the newest to the oldest: turn it round first. */
-    for (struct node *n = newest; n; n = n->next) {
-        n->q.newer = oldest;
-        oldest = n;
+    if (!newest->next && !runqueue_backlog(q)) { /* as mostly */
+        take_in(q, newest);
+        return;
     }
-    for (struct node *n = oldest; n; n = next) {
-        next = n->q.newer;
-        append(q, n);
+    newest->q.older = NULL;
+    if (q->batches)
+        q->last_batch->q.older = newest;
+    else
+        q->batches = newest;
+    q->last_batch = newest;
+}
+
+int64_t runqueue_arrival(const struct node *newest)
+{
+    const struct node *n = newest;
+
+    for (int i = 1; i < TAKE_IN_MAX && n->next; i++)
+        n = n->next;
+    return n->arrived;
+}
+
+/* T24. Lets a node go that has been unlinked, before its state says so: from then on it may be in
+ * another queue. False: its thread has come back in the meantime, and waits. */
+static bool let_go(struct node *n)
+{
+    uint32_t state = NODE_ABANDONED;
+
+    STEP(T24, relaxed_load(&n->lock), n);
+    if (__atomic_compare_exchange_n(&n->state, &state, NODE_IDLE, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+        return true;
+    if (state != NODE_ORPHAN)
+        return false;
+    relaxed_store(&n->state, NODE_IDLE);
+    node_recycle(n);
+    return true;
+}
+
+static bool has_given_up(const struct node *n)
+{
+    return is_abandoned(relaxed_load(&n->state));
+}
+
+/* Goes on with the backlog by one node: turns it round, or takes it in. May let go one whose thread
+ * has given up, if `drop`. */
+static void advance(struct runqueue *q, bool drop)
+{
+    struct node *n = q->unturned;
+    bool turn = n;
+
+    if (turn) {
+        q->unturned = n->next;
+    } else {
+        n = q->turned;
+        q->turned = n->q.newer;
+    }
+    if (drop && has_given_up(n) && let_go(n))
+        return;
+    if (turn) {
+        n->q.newer = q->turned;
+        q->turned = n;
+    } else {
+        take_in(q, n);
     }
 }
 
-void runqueue_settle(struct runqueue *q)
+static bool next_batch(struct runqueue *q)
 {
-    for (int c = 0; c < CLASSES; c++) {
-        for (int i = 0; i < SETTLE_MAX && q->of[c].fresh; i++) {
-            struct node *n = q->of[c].fresh;
-            q->of[c].fresh = n->q.newer;
-            heap_insert(q, n);
-        }
+    q->unturned = q->batches;
+    if (q->batches)
+        q->batches = q->batches->q.older;
+    return q->unturned;
+}
+
+static int settle_backlog(struct runqueue *q)
+{
+    struct node *n;
+    int done = 0;
+
+    while (done < TAKE_IN_MAX && (q->unturned || q->turned || next_batch(q)))
+        advance(q, ++done < TAKE_IN_MAX);
+    if (!q->count && (n = q->turned)) {
+        q->turned = n->q.newer;
+        take_in(q, n);
     }
+    return done;
+}
+
+static void settle_class(struct runqueue *q, int c)
+{
+    struct node *n;
+
+    /* Those that give up after a time are the oldest: not all are left for the day of reckoning. */
+    for (int i = 0; i < SWEEP_MAX && q->count > SWEEP_ABOVE; i++) {
+        n = q->of[c].oldest;
+        if (!n || !has_given_up(n))
+            break;
+        runqueue_reap(q, n);
+    }
+    for (int i = 1; i <= SETTLE_MAX && (n = q->of[c].fresh); i++) {
+        if (i < SETTLE_MAX && q->count > 1 && has_given_up(n)) {
+            runqueue_reap(q, n);
+            continue;
+        }
+        q->of[c].fresh = n->q.newer;
+        heap_insert(q, n);
+    }
+}
+
+int runqueue_settle(struct runqueue *q)
+{
+    int done = runqueue_backlog(q) ? settle_backlog(q) : 0;
+
+    for (int c = 0; c < CLASSES; c++)
+        settle_class(q, c);
+    return done;
 }
 
 void runqueue_remove(struct runqueue *q, struct node *n)
@@ -154,4 +247,11 @@ void runqueue_remove(struct runqueue *q, struct node *n)
     q->served -= n->served;
     q->count--;
     n->queued = false;
+}
+
+void runqueue_reap(struct runqueue *q, struct node *n)
+{
+    runqueue_remove(q, n);
+    if (!let_go(n))
+        take_in(q, n);
 }

@@ -83,7 +83,7 @@ static bool abandon(struct lock *l, struct node *n)
     if (word & WORD_LOCKED)
         ask_for_drop(l, n); /* the owner drains and names another */
     else if (word != 0 && lock_try_take(l, n))
-        lock_release_slow(l, n, RELEASE_PLAIN);
+        lock_release_slow(l, node_of(l), RELEASE_PLAIN);
     return true;
 }
 
@@ -369,6 +369,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
                 return true;
     }
     got = wait_linked(l, n, deadline, ask_at, flags, give_up);
+    n = node_of(l);
     waited = clock_now_ns() - now;
     if (got)
         count_up(n->stats.contended);

@@ -37,7 +37,9 @@ typedef struct gil_lock {
     }
 
 /* Who is next: GIL_FAIR, the waiter that has had the lock for the least time (default);
- * GIL_FIFO, the waiter that has waited longest. */
+ * GIL_FIFO, the waiter that has waited longest. When more than 48 threads have begun to wait while
+ * one owner had the lock, a release sorts only a part of them, so as not to take long: until that is
+ * done, and if nobody else waits, one that came later may be next, one of them for each 96. */
 typedef enum gil_policy { GIL_FAIR = 0, GIL_FIFO = 1 } gil_policy;
 
 /* How long an owner may keep the lock when others want it, unless set otherwise: 5 ms. */

@@ -133,7 +133,13 @@ inline queue_remove(x)
     }
 }
 
-/* The whole stack goes to the end of the queue, its oldest (deepest) first. */
+/* The whole stack goes to the end of the queue, its oldest (deepest) first. In the C code it goes to
+ * the end of the backlog, and from there bit by bit to where it can be next (runqueue.h). That is
+ * the queue here: only an owner looks at either part, at T24 it unlinks from either, and policy_next
+ * finds none only when both are empty. That one in the backlog cannot be next is a choice that the
+ * policy makes (ANY). One that takes the lock by itself while its node is in the backlog goes on
+ * with another node; the old one is an orphan, which nobody refers to but who unlinks it, so that it
+ * is out of the queue as far as anybody can tell. */
 inline runqueue_append(newest)
 {
     d_step {
@@ -175,7 +181,8 @@ inline node_recycle(x)
 #endif
 }
 
-/* policy_next: sets h, live when looked at; T24 is reap(), whose CAS decides. Reading the state of
+/* policy_next: sets h, live when looked at; or, if may_stop, one that has given up, as when there are
+ * too many of these (name_head goes on then); T24 is let_go(), whose CAS decides. Reading the state of
  * a node and, if it is abandoned, unlinking it, which only the owner sees, are one step; so is
  * what `then` does at once with h, where nobody else can tell in which order. */
 #if defined(LIMITS) && !defined(M_NO_AGEING)
@@ -196,13 +203,21 @@ inline choose()
 #endif
 }
 
-#define policy_next(then) \
+/* Each time it stops so, it has unlinked some: with LIMITS never, otherwise as often as it likes. */
+#ifdef LIMITS
+#define MAY_STOP false
+#else
+#define MAY_STOP true
+#endif
+
+#define policy_next(then, may_stop) \
     do \
     :: atomic { \
            OWN; choose(); \
            if \
            :: h == 0 || !is_abandoned(state[h]) -> then; break \
-           :: else -> queue_remove(h) \
+           :: h != 0 && is_abandoned(state[h]) && may_stop -> then; break \
+           :: h != 0 && is_abandoned(state[h]) -> queue_remove(h) \
            fi \
        }; \
        atomic { /* T24 */ \
@@ -228,7 +243,7 @@ inline choose()
 inline name_head()
 {
     do
-    :: policy_next(head = h /* T13 */);
+    :: policy_next(head = h /* T13 */, false);
        atomic {
            if
            :: h != 0 -> /* T14 promote */
@@ -588,7 +603,7 @@ lock_release_slow:
 #endif
 release_loop:
     drain();
-    policy_next(skip);
+    policy_next(skip, MAY_STOP);
     IF(h == 0)
         atomic { head = 0; slice_start = false };
         atomic { /* T5 */
@@ -621,14 +636,14 @@ release_loop:
         slice_start = true; /* charge_self */
         if
 #ifndef M_NO_HEIR_LIMIT
-        :: asked || how == RELEASE_GRANT || heir_since[h]
+        :: (asked || how == RELEASE_GRANT || heir_since[h]) && !is_abandoned(state[h])
 #else
-        :: asked || how == RELEASE_GRANT
+        :: (asked || how == RELEASE_GRANT) && !is_abandoned(state[h])
 #endif
 #ifdef LIMITS
         :: else -> goto free_for_heir
 #else
-        :: !asked && how != RELEASE_GRANT -> goto free_for_heir
+        :: (!asked && how != RELEASE_GRANT) || is_abandoned(state[h]) -> goto free_for_heir
 #endif
         fi;
         to = h; h = 0;

@@ -8,7 +8,8 @@
 
 extern struct limits {
     long spin, early, watch, look_again, heir, late, interruption, granularity, sprint;
-    int glances, settle;
+    int glances, settle, take_in;
+    unsigned sweep_above;
     unsigned watch_slices;
 } limits;
 
@@ -25,6 +26,8 @@ static const struct limits as_built __attribute__((unused)) = {
     .sprint = SPRINT_NS,
     .glances = GLANCES,
     .settle = SETTLE_MAX,
+    .take_in = TAKE_IN_MAX,
+    .sweep_above = SWEEP_ABOVE,
     .watch_slices = WATCH_SLICES,
 };
 
@@ -39,6 +42,8 @@ static const struct limits as_built __attribute__((unused)) = {
 #undef SPRINT_NS
 #undef GLANCES
 #undef SETTLE_MAX
+#undef TAKE_IN_MAX
+#undef SWEEP_ABOVE
 #undef WATCH_SLICES
 #undef CHUNK_NODES
 
@@ -54,6 +59,8 @@ static const struct limits as_built __attribute__((unused)) = {
 #define GRANULARITY_NS  limits.granularity
 #define SPRINT_NS       limits.sprint
 #define SETTLE_MAX      limits.settle
+#define TAKE_IN_MAX     limits.take_in
+#define SWEEP_ABOVE     limits.sweep_above
 #define CHUNK_NODES     4
 
 #endif

@@ -176,6 +176,8 @@ static void steps_begin(uint64_t seed)
         .settle = 1 + (int)some_limit(&random, as_built.settle) % as_built.settle,
         .watch_slices =
             1 + (uint32_t)some_limit(&random, as_built.watch_slices) % as_built.watch_slices,
+        .take_in = 1 + (int)some_limit(&random, as_built.take_in) % as_built.take_in,
+        .sweep_above = (uint32_t)some_limit(&random, as_built.sweep_above) % as_built.sweep_above,
     };
     what = what ? what : "";
     steps.delay = strstr(what, "delay");

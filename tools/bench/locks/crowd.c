@@ -110,6 +110,7 @@ void lock_step(const char *tag, const struct lock *l, const struct node *n)
     case 2:
     case 17: /* releases it, and it is not simple */
     case 25: /* has been given it */
+    case 15: /* has freed it, and may take it back */
         step = begin();
         break;
     case 5: /* is about to free it */
