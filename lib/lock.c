@@ -97,7 +97,7 @@ static void drain(struct lock *l)
  * lock. NULL: there are others, or none. */
 static struct node *take_only_arrival(struct lock *l)
 {
-    uintptr_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
+    uintptr_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE); /* of the push: h->next */
     struct node *h = word_node(word);
 
     if (!h || h->next || !runqueue_empty(&l->queue) || !is_waiting(relaxed_load(&h->state)))

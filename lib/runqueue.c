@@ -202,8 +202,9 @@ static void settle_class(struct runqueue *q, int c)
 {
     struct node *n;
 
-    /* Those that give up after a time are the oldest: not all are left for the day of reckoning. */
-    for (int i = 0; i < SWEEP_MAX && q->count > SWEEP_ABOVE; i++) {
+    /* Those that give up after a time are the oldest: not all are left for the day of reckoning. The
+     * last one stays, here and below: with a backlog an owner must find somebody. */
+    for (int i = 0; i < SWEEP_MAX && q->count > SWEEP_ABOVE && q->count > 1; i++) {
         n = q->of[c].oldest;
         if (!n || !has_given_up(n))
             break;
