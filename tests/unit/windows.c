@@ -155,6 +155,31 @@ START_TEST(an_heir_that_is_overdue_is_granted_the_lock)
 }
 END_TEST
 
+/* What a waiter does. */
+static void ask(void)
+{
+    __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Somebody asks while the owner, which was asked before, is about to grant the lock. The request is
+ * for the next owner: an owner that cleared it together with its own would leave nobody who asks. */
+START_TEST(a_request_during_a_release_is_for_the_next_owner)
+{
+    actor next;
+
+    gil_lock_set_interval(&lock, FOR_EVER);
+    gil_lock_acquire(&lock);
+    actor_waits(&next, &lock, get_and_keep, NODE_HEAD);
+    ask();
+    do_at("T6", ask);
+    gil_lock_release(&lock);
+    WAIT_FOR(next.got);
+    ck_assert(gil_lock_drop_requested(&lock));
+    actor_end(&next);
+    ck_assert(!gil_lock_drop_requested(&lock));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("windows");
@@ -166,6 +191,7 @@ int main(void)
     tcase_add_test(tc, one_that_comes_back_does_not_take_back_the_deferral_of_another);
     tcase_add_test(tc, one_that_comes_back_while_it_is_unlinked_is_queued_again);
     tcase_add_test(tc, an_heir_that_is_overdue_is_granted_the_lock);
+    tcase_add_test(tc, a_request_during_a_release_is_for_the_next_owner);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
