@@ -178,7 +178,8 @@ void state_hand_over(struct thread_state *ts, bool asked)
         }
         return;
     }
-    if (!l->queue.count && relaxed_load(&l->word) == WORD_LOCKED && !relaxed_load(&l->drop))
+    if (runqueue_empty(&l->queue) && relaxed_load(&l->word) == WORD_LOCKED &&
+        !relaxed_load(&l->drop))
         return;
     detach(ts);
     lock_release_slow(l, n, RELEASE_GRANT);
