@@ -11,8 +11,19 @@
 #include <unistd.h>
 
 #include "kernel-helpers/cannot.h"
+#include "kernel-helpers/clock.h"
 
 #define NS_PER_S INT64_C(1000000000)
+
+int64_t futex_deadline(int64_t timeout_ns)
+{
+    int64_t now;
+
+    if (timeout_ns <= 0)
+        return timeout_ns < 0 ? FUTEX_FOREVER : 0;
+    now = clock_now_ns();
+    return timeout_ns < INT64_MAX - now ? now + timeout_ns : FUTEX_FOREVER;
+}
 
 /* Only a kernel without futexes, or a filter that forbids them, refuses them. */
 static bool refused(void)

@@ -11,6 +11,9 @@
 
 #define FUTEX_FOREVER INT64_C(-1)
 
+/* The deadline for a wait of at most timeout_ns: negative, FUTEX_FOREVER; 0, one that has passed. */
+int64_t futex_deadline(int64_t timeout_ns);
+
 /* Sleeps while *word == expected, until a wake, a signal or deadline_ns (CLOCK_MONOTONIC, or
  * FUTEX_FOREVER). */
 void futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);

@@ -178,8 +178,7 @@ void state_hand_over(struct thread_state *ts, bool asked)
         }
         return;
     }
-    if (runqueue_empty(&l->queue) && relaxed_load(&l->word) == WORD_LOCKED &&
-        !relaxed_load(&l->drop))
+    if (!lock_wanted(l))
         return;
     detach(ts);
     lock_release_slow(l, n, RELEASE_GRANT);
@@ -266,8 +265,7 @@ void gil_acquire_lock(void)
     need_threads("gil_acquire_lock", gil_current_);
     hook(GIL_THREAD_READY, ts);
     take("gil_acquire_lock", l, n, mark);
-    if (unlikely(relaxed_load(&runtime.mark) != mark) ||
-        (ts && (relaxed_load(&ts->mark) & ~(uint32_t)MARK_CURRENT) != mark)) {
+    if (unlikely(relaxed_load(&runtime.mark) != mark) || (ts && !of_this_runtime(ts))) {
         give_up(l, n);
         thread_is_late();
     }

@@ -190,10 +190,8 @@ static void begin_slice(struct lock *l, const struct node *owner, int64_t now)
     relaxed_store(&l->average, (l->queue.served + owner->served) / (l->queue.count + 1));
 }
 
-static void advance_floor(struct lock *l)
+static void advance_floor(struct lock *l, const struct node *least)
 {
-    struct node *least = least_served(l);
-
     if (least && least->served > l->floor)
         relaxed_store(&l->floor, least->served);
 }
@@ -290,15 +288,10 @@ int gil_lock_acquire_for(gil_lock *lock, int64_t timeout_ns)
 {
     struct lock *l = lock_of(lock);
     struct node *n = node_of(l);
-    int64_t deadline = FUTEX_FOREVER;
 
     if (relaxed_load(&n->state) == NODE_HELD)
         misuse("gil_lock_acquire_for", l, "the caller owns the lock already");
-    if (timeout_ns >= 0) {
-        int64_t now = timeout_ns ? clock_now_ns() : 0;
-        deadline = timeout_ns < INT64_MAX - now ? now + timeout_ns : FUTEX_FOREVER;
-    }
-    if (lock_acquire_slow(l, n, deadline, 0, NULL))
+    if (lock_acquire_slow(l, n, futex_deadline(timeout_ns), 0, NULL))
         return 0;
     errno = ETIMEDOUT;
     return -1;
@@ -442,8 +435,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
 
         if ((asked || how == RELEASE_GRANT) && (h = take_only_arrival(l))) {
             charge_self(l, n, asked, now);
-            if (h->served > l->floor)
-                relaxed_store(&l->floor, h->served);
+            advance_floor(l, h);
             if (grant(l, n, h, now))
                 return false;
             continue;
@@ -461,7 +453,7 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
             relaxed_store(&n->state, NODE_IDLE);
             return false;
         }
-        advance_floor(l);
+        advance_floor(l, least_served(l));
         if (how == RELEASE_DEFER && !asked) {
             if (watches(l, h)) {
                 __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
@@ -574,8 +566,7 @@ void gil_lock_yield(gil_lock *lock)
 
     if (relaxed_load(&n->state) != NODE_HELD)
         misuse("gil_lock_yield", l, "the caller does not own the lock");
-    if (runqueue_empty(&l->queue) && relaxed_load(&l->word) == WORD_LOCKED &&
-        !relaxed_load(&l->drop))
+    if (!lock_wanted(l))
         return;
     lock_release_slow(l, n, RELEASE_GRANT);
     lock_acquire_slow(l, n, FUTEX_FOREVER, WAIT_NO_ASK, NULL);

@@ -225,6 +225,13 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
     return true;
 }
 
+/* Does anybody wait for the lock that the caller owns, or has asked for it? */
+static inline bool lock_wanted(const struct lock *l)
+{
+    return !runqueue_empty(&l->queue) || relaxed_load(&l->word) != WORD_LOCKED ||
+           relaxed_load(&l->drop);
+}
+
 /* ---- policy.c ---- */
 
 /* Has n given the lock up by itself lately? For the owner, and for n's own thread. */
@@ -299,6 +306,9 @@ void lock_after_fork(void);
 void lock_reset(struct lock *l);
 
 /* ---- misuse.c ---- */
+
+/* Writes a line to standard error, and aborts. */
+_Noreturn void abort_saying(const char *line, int length);
 
 /* Prints one line that names the function, the calling thread and the lock's owner, and aborts. */
 _Noreturn void misuse(const char *function, const struct lock *l, const char *what);

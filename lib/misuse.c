@@ -18,6 +18,13 @@
 
 #include "lib/lock_impl.h"
 
+_Noreturn void abort_saying(const char *line, int length)
+{
+    if (write(STDERR_FILENO, line, (size_t)length) < 0)
+        abort(); /* as below: there is nowhere left to say it */
+    abort();
+}
+
 _Noreturn void misuse(const char *function, const struct lock *l, const char *what)
 {
     const struct node *owner = relaxed_load(&l->owner);
@@ -32,7 +39,5 @@ _Noreturn void misuse(const char *function, const struct lock *l, const char *wh
         n = snprintf(line, sizeof line,
                      "libgil: %s: thread %ld: %s; the lock %p is not owned by anyone\n", function,
                      syscall(SYS_gettid), what, (const void *)l);
-    if (write(STDERR_FILENO, line, (size_t)n) < 0)
-        abort(); /* as below: there is nowhere left to say it */
-    abort();
+    abort_saying(line, n);
 }

@@ -49,9 +49,7 @@ _Noreturn void state_misuse(const char *function, const struct thread_state *ts,
     n = snprintf(line, sizeof line,
                  "libgil: %s: thread %ld: %s; thread state: %s; current thread state: %s\n",
                  function, syscall(SYS_gettid), what, state, current);
-    if (write(STDERR_FILENO, line, (size_t)n) < 0)
-        abort(); /* as below: there is nowhere left to say it */
-    abort();
+    abort_saying(line, n);
 }
 
 _Noreturn void thread_is_late(void)
@@ -64,11 +62,9 @@ _Noreturn void thread_is_late(void)
 
 _Noreturn void state_refuse(const char *function, const struct thread_state *ts)
 {
-    uint32_t mark = relaxed_load(&ts->mark);
-
-    if (!mark)
+    if (!relaxed_load(&ts->mark))
         state_misuse(function, ts, "the thread state was deleted");
-    if ((mark & ~(uint32_t)MARK_CURRENT) == relaxed_load(&runtime.mark))
+    if (of_this_runtime(ts))
         state_misuse(function, ts, "the thread state is current in another thread");
     if (in_main_thread())
         state_misuse(function, ts, "the thread state was deleted by gil_finalize");

@@ -107,6 +107,12 @@ static inline struct thread_state *current_state(void)
     return state_of(gil_current_);
 }
 
+/* Is ts of the runtime that exists now? */
+static inline bool of_this_runtime(const struct thread_state *ts)
+{
+    return (relaxed_load(&ts->mark) & ~(uint32_t)MARK_CURRENT) == relaxed_load(&runtime.mark);
+}
+
 static inline bool threads_on(void)
 {
 #ifdef GIL_NO_THREADS
@@ -149,6 +155,9 @@ void state_free(struct thread_state *ts);
 void interpreter_free(gil_interpreter_state *interp);
 
 /* ---- state.c: without it ---- */
+
+/* state_make; the state is no thread's yet. */
+struct thread_state *state_new(gil_interpreter_state *interp);
 
 /* ts is the calling thread's from now on, and what gil_ensure() uses there unless it has one. A
  * thread that is started with a state that was made for it calls this first. */

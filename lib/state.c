@@ -32,11 +32,6 @@ void need_lock(const char *function, const struct thread_state *ts, struct domai
         state_misuse(function, ts, "the caller does not hold the lock");
 }
 
-static bool of_this_runtime(const struct thread_state *ts)
-{
-    return (relaxed_load(&ts->mark) & ~(uint32_t)MARK_CURRENT) == relaxed_load(&runtime.mark);
-}
-
 void need_state(const char *function, const struct thread_state *ts)
 {
     if (!ts)
@@ -274,6 +269,16 @@ struct thread_state *state_make(gil_interpreter_state *interp)
     return ts;
 }
 
+struct thread_state *state_new(gil_interpreter_state *interp)
+{
+    struct thread_state *ts;
+
+    runtime_lock();
+    ts = state_make(interp);
+    runtime_unlock();
+    return ts;
+}
+
 void state_free(struct thread_state *ts)
 {
     if (ts->prev)
@@ -319,9 +324,7 @@ gil_thread_state *gil_thread_state_new(gil_interpreter_state *interp)
     struct thread_state *ts;
 
     need_interpreter("gil_thread_state_new", interp);
-    runtime_lock();
-    ts = state_make(interp);
-    runtime_unlock();
+    ts = state_new(interp);
     if (!ts)
         return NULL;
     state_adopt(ts);

@@ -83,14 +83,14 @@ static int wait_until(struct condition *c, int64_t deadline, bool interruptible)
 /* One that does not wait is not interrupted. */
 int gil_condition_wait(gil_condition *condition, int64_t timeout_ns)
 {
-    return wait_until((struct condition *)condition, deadline_after(timeout_ns), timeout_ns != 0);
+    return wait_until((struct condition *)condition, futex_deadline(timeout_ns), timeout_ns != 0);
 }
 
 int gil_condition_wait_for(gil_condition *condition, bool (*predicate)(void *arg), void *arg,
                            int64_t timeout_ns)
 {
     struct condition *c = (struct condition *)condition;
-    int64_t deadline = deadline_after(timeout_ns);
+    int64_t deadline = futex_deadline(timeout_ns);
     int saved = errno;
 
     if (!may_use(c))

@@ -94,11 +94,13 @@ void gil_thread_exit(void)
 
 /* ---- Starting ---- */
 
+/* What a start begins with: the record, and the lock. NULL: there is no memory. */
 static struct gil_thread *record_make(void (*fn)(void *arg), void *arg)
 {
     struct gil_thread *t = calloc(1, sizeof *t);
 
     if (t) {
+        gil_init_threads();
         t->fn = fn;
         t->arg = arg;
         t->shared_by = 1;
@@ -145,8 +147,6 @@ unsigned long gil_start_new_thread(void (*fn)(void *arg), void *arg)
 
     if (!t)
         return GIL_NO_THREAD;
-    if (!gil_threads_initialized())
-        gil_init_threads();
     error = create(t, 0, true, raw_main, &ident);
     if (!error)
         return ident;
@@ -159,17 +159,6 @@ static void copy_name(char *to, const char *name)
 {
     if (name)
         memcpy(to, name, strnlen(name, NAME_SIZE - 1));
-}
-
-/* A state that is not the calling thread's; NULL: there is no memory. */
-static struct thread_state *state_for(gil_interpreter_state *interp)
-{
-    struct thread_state *ts;
-
-    runtime_lock();
-    ts = state_make(interp);
-    runtime_unlock();
-    return ts;
 }
 
 static void take_back(struct thread_state *ts)
@@ -191,11 +180,9 @@ unsigned long gil_thread_start(gil_thread **thread, const gil_thread_options *op
 
     if (!t)
         return GIL_NO_THREAD;
-    if (!gil_threads_initialized())
-        gil_init_threads();
     copy_name(t->name, o->name);
     t->shared_by = thread ? 2 : 1;
-    t->state = state_for(interp);
+    t->state = state_new(interp);
     error = t->state ? create(t, o->stack_size, !thread, thread_main, &ident) : ENOMEM;
     if (!error) {
         if (thread) {

@@ -5,8 +5,6 @@
 
 #include <gil/eval.h>
 
-#include "kernel-helpers/clock.h"
-
 /* The guard's word: the generation above, and */
 enum { GUARD_TAKEN = 1, GUARD_AWAITED = 2, GUARD_FLAGS = 3 };
 
@@ -14,16 +12,6 @@ int fails(int error)
 {
     errno = error;
     return -1;
-}
-
-int64_t deadline_after(int64_t timeout_ns)
-{
-    int64_t now;
-
-    if (timeout_ns < 0)
-        return FUTEX_FOREVER;
-    now = clock_now_ns();
-    return timeout_ns < INT64_MAX - now ? now + timeout_ns : FUTEX_FOREVER;
 }
 
 /* ---- The guard ---- */
@@ -191,5 +179,5 @@ int waiters_wait(struct waiters *w, int64_t timeout_ns, bool interruptible)
     parker_prepare(p);
     waiters_append(w, p);
     waiters_leave(w);
-    return waiters_sleep(w, p, deadline_after(timeout_ns), interruptible);
+    return waiters_sleep(w, p, futex_deadline(timeout_ns), interruptible);
 }

@@ -49,9 +49,6 @@ int waiters_sleep(struct waiters *w, struct parker *p, int64_t deadline_ns, bool
  * case. As waiters_sleep(). */
 int waiters_wait(struct waiters *w, int64_t timeout_ns, bool interruptible);
 
-/* When a timeout will have passed; FUTEX_FOREVER for a negative one. */
-int64_t deadline_after(int64_t timeout_ns);
-
 /* Fails with errno. */
 int fails(int error);
 
