@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,6 +69,18 @@ HARNESS void spin_ns(int64_t ns)
             sleep_ns(50 * US);                                                                     \
         }                                                                                          \
     } while (0)
+
+/* ---- a child ---- */
+
+/* It ends, and was content. */
+HARNESS void check_child(pid_t pid)
+{
+    int status;
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's wait status is %#x",
+                  status);
+}
 
 /* ---- threads ---- */
 

@@ -32,15 +32,6 @@ static pid_t fork_state(void)
     return pid;
 }
 
-static void check_child(pid_t pid)
-{
-    int status;
-
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's wait status is %#x",
-                  status);
-}
-
 static void begin_forking(int how)
 {
     begin_runtime();

@@ -1,8 +1,7 @@
-/* Threads: who they are, how they are started, joined and ended, and a value of their own for each.
+/* Threads: who they are, how they are started, joined and ended.
  * What join has in common with everything that blocks is in sync.c. */
 #include "callers.h"
 
-#include <limits.h>
 #include <sys/resource.h>
 
 static gil_thread_event go, started;
@@ -462,114 +461,6 @@ START_TEST(more_memory_than_there_is)
 }
 END_TEST
 
-/* ---- a value of its own ---- */
-
-static gil_tss key = GIL_TSS_INIT;
-
-START_TEST(a_key_is_made_once_until_it_is_deleted)
-{
-    ck_assert(!gil_tss_is_created(&key));
-    ck_assert_ptr_null(gil_tss_get(&key));
-    ck_assert_int_eq(gil_tss_set(&key, &key), -1);
-    ck_assert_int_eq(errno, EINVAL);
-    gil_tss_delete(&key); /* does nothing */
-    errno = ERRNO_KEPT;
-    ck_assert_int_eq(gil_tss_create(&key), 0);
-    ck_assert(gil_tss_is_created(&key));
-    ck_assert_ptr_null(gil_tss_get(&key));
-    ck_assert_int_eq(gil_tss_set(&key, &key), 0);
-    ck_assert_int_eq(gil_tss_create(&key), 0); /* as it was */
-    ck_assert_ptr_eq(gil_tss_get(&key), &key);
-    gil_tss_delete(&key);
-    ck_assert(!gil_tss_is_created(&key));
-    ck_assert_int_eq(gil_tss_create(&key), 0);
-    ck_assert_ptr_null(gil_tss_get(&key));
-    ck_assert_int_eq(errno, ERRNO_KEPT);
-}
-END_TEST
-
-static void *tss_main(void *arg)
-{
-    ck_assert_ptr_null(gil_tss_get(&key));
-    ck_assert_int_eq(gil_tss_set(&key, arg), 0);
-    sched_yield();
-    ck_assert_ptr_eq(gil_tss_get(&key), arg);
-    return gil_tss_get(&key);
-}
-
-START_TEST(each_thread_has_its_own_value)
-{
-    pthread_t threads[4];
-    int values[4];
-
-    ck_assert_int_eq(gil_tss_create(&key), 0);
-    ck_assert_int_eq(gil_tss_set(&key, &key), 0);
-    for (int i = 0; i < 4; i++)
-        threads[i] = start(tss_main, &values[i]);
-    for (int i = 0; i < 4; i++)
-        join(threads
-                 [i]); /* what they left is not touched: they are not pointers to anything freed */
-    ck_assert_ptr_eq(gil_tss_get(&key), &key);
-}
-END_TEST
-
-static pthread_barrier_t together;
-
-static void *create_main(void *arg)
-{
-    pthread_barrier_wait(&together);
-    ck_assert_int_eq(gil_tss_create(arg), 0);
-    ck_assert_int_eq(gil_tss_set(arg, &together), 0);
-    ck_assert_ptr_eq(gil_tss_get(arg), &together);
-    return NULL;
-}
-
-/* There are 1024 keys at most: none is lost either. */
-START_TEST(threads_that_create_it_at_a_time)
-{
-    ck_assert_int_eq(pthread_barrier_init(&together, NULL, 3), 0);
-    for (int i = 0; i < 600; i++) {
-        gil_tss fresh = GIL_TSS_INIT;
-        pthread_t threads[3];
-
-        for (int j = 0; j < 3; j++)
-            threads[j] = start(create_main, &fresh);
-        for (int j = 0; j < 3; j++)
-            join(threads[j]);
-        gil_tss_delete(&fresh);
-    }
-}
-END_TEST
-
-START_TEST(no_more_keys)
-{
-    static gil_tss keys[PTHREAD_KEYS_MAX + 1];
-    int n = 0;
-
-    while (n <= PTHREAD_KEYS_MAX && gil_tss_create(&keys[n]) == 0)
-        n++;
-    ck_assert_int_le(n, PTHREAD_KEYS_MAX);
-    ck_assert_int_eq(errno, EAGAIN);
-    ck_assert(!gil_tss_is_created(&keys[n]));
-    gil_tss_delete(&keys[0]);
-    ck_assert_int_eq(gil_tss_create(&keys[n]), 0);
-}
-END_TEST
-
-START_TEST(a_key_on_the_heap)
-{
-    gil_tss *heap = gil_tss_alloc();
-
-    ck_assert_ptr_nonnull(heap);
-    ck_assert(!gil_tss_is_created(heap));
-    ck_assert_int_eq(gil_tss_create(heap), 0);
-    ck_assert_int_eq(gil_tss_set(heap, heap), 0);
-    gil_tss_free(heap);
-    gil_tss_free(gil_tss_alloc());
-    gil_tss_free(NULL);
-}
-END_TEST
-
 /* ---- threads that come after the end ---- */
 
 static atomic_bool ran_late;
@@ -646,11 +537,6 @@ int main(void)
     tcase_add_test(tc, a_stack_of_that_size);
     tcase_add_loop_test(tc, an_impossible_stack, 0, 2);
     tcase_add_test(tc, more_memory_than_there_is);
-    tcase_add_test(tc, a_key_is_made_once_until_it_is_deleted);
-    tcase_add_test(tc, each_thread_has_its_own_value);
-    tcase_add_test(tc, threads_that_create_it_at_a_time);
-    tcase_add_test(tc, no_more_keys);
-    tcase_add_test(tc, a_key_on_the_heap);
     tcase_add_loop_test(tc, a_thread_that_comes_too_late_does_not_run, 0, 2);
     tcase_add_test(tc, a_thread_that_blocks_over_the_end_does_not_come_back);
     suite_add_tcase(suite, tc);
