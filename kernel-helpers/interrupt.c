@@ -157,3 +157,24 @@ void interrupt_thread(int tid)
     syscall(SYS_tgkill, getpid(), tid, INTERRUPT_SIGNAL);
     errno = saved;
 }
+
+int interrupt_at(timer_t *timer, int64_t deadline_ns)
+{
+    const int64_t second = INT64_C(1000000000);
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = INTERRUPT_SIGNAL};
+    struct itimerspec when = {
+        .it_value = {.tv_sec = deadline_ns / second, .tv_nsec = deadline_ns % second},
+        .it_interval = {.tv_nsec = 1000000},
+    };
+
+    event._sigev_un._tid = (int)syscall(SYS_gettid);
+    if (timer_create(CLOCK_MONOTONIC, &event, timer) != 0)
+        return -errno;
+    timer_settime(*timer, TIMER_ABSTIME, &when, NULL);
+    return 0;
+}
+
+void interrupt_at_end(timer_t timer)
+{
+    timer_delete(timer);
+}

@@ -9,6 +9,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Linux never sends it, and hardly any program uses it. It is none of the real-time signals: these
  * are refused when too many are queued. */
@@ -28,5 +29,11 @@ long interruptible_syscall(const uint32_t *word, uint32_t bits, long number, con
 /* Sends the signal to a thread of this process, whose word has a bit set already. Signal handlers
  * may call it. Keeps errno. */
 void interrupt_thread(int tid);
+
+/* Sends it to the calling thread at deadline_ns (CLOCK_MONOTONIC), and again each millisecond, for
+ * the case that the thread is not in its call yet; until interrupt_at_end(). Returns 0 or -EAGAIN:
+ * the user has too many timers. */
+int interrupt_at(timer_t *timer, int64_t deadline_ns);
+void interrupt_at_end(timer_t timer);
 
 #endif

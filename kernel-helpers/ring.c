@@ -28,7 +28,8 @@ _Static_assert(sizeof(struct io_uring_params) == 120, "io_uring_params is what t
 _Static_assert(sizeof(struct io_uring_sqe) == 64, "io_uring_sqe is what the kernel takes");
 _Static_assert(sizeof(struct io_uring_cqe) == 16, "io_uring_cqe is what the kernel gives");
 _Static_assert(sizeof(struct io_uring_rsrc_update) == 16, "rsrc_update is what the kernel takes");
-_Static_assert(sizeof(struct io_uring_getevents_arg) == 24, "getevents_arg is what the kernel takes");
+_Static_assert(sizeof(struct io_uring_getevents_arg) == 24,
+               "getevents_arg is what the kernel takes");
 
 enum { USER_ADDR = 32 };
 
@@ -98,9 +99,10 @@ static int set_up_ours(struct ring *r, uint32_t entries, struct io_uring_params 
     size_t n = power_of_two(entries);
     int error;
 
-    error = map(r, RINGS,
-                whole_pages(RINGS_SIZE + n * sizeof(uint32_t) + 2 * n * sizeof(struct io_uring_cqe)),
-                flags, -1, 0);
+    error =
+        map(r, RINGS,
+            whole_pages(RINGS_SIZE + n * sizeof(uint32_t) + 2 * n * sizeof(struct io_uring_cqe)),
+            flags, -1, 0);
     if (!error)
         error = map(r, REQUESTS, whole_pages(n * sizeof(struct io_uring_sqe)), flags, -1, 0);
     if (error)
@@ -251,8 +253,9 @@ int ring_enter(struct ring *r, uint32_t completions, int64_t deadline_ns, const 
     static const uint32_t never;
     struct __kernel_timespec left;
     struct io_uring_getevents_arg arg = {0};
-    const long args[] = {r->index,       (long)ring_prepared(r), (long)completions,
-                         r->enter_flags, (long)&arg,             sizeof arg};
+    const long args[] = {r->index,          (long)ring_prepared(r),
+                         (long)completions, r->enter_flags,
+                         (long)&arg,        sizeof arg};
     long result;
 
     __atomic_store_n(r->sq_tail, r->prepared, __ATOMIC_RELEASE);

@@ -101,8 +101,7 @@ GIL_API ssize_t gil_sendmsg_for(int fd, const struct msghdr *message, int flags,
 
 GIL_API int gil_accept(int fd, struct sockaddr *from, socklen_t *from_size);
 GIL_API int gil_accept4(int fd, struct sockaddr *from, socklen_t *from_size, int flags);
-GIL_API int gil_accept_for(int fd, struct sockaddr *from, socklen_t *from_size,
-                           int64_t timeout_ns);
+GIL_API int gil_accept_for(int fd, struct sockaddr *from, socklen_t *from_size, int64_t timeout_ns);
 GIL_API int gil_accept4_for(int fd, struct sockaddr *from, socklen_t *from_size, int flags,
                             int64_t timeout_ns);
 
@@ -150,9 +149,10 @@ GIL_API int gil_sleep_until(int64_t deadline_ns);
 
 GIL_API pid_t gil_waitpid(pid_t pid, int *status, int options);
 GIL_API pid_t gil_waitpid_for(pid_t pid, int *status, int options, int64_t timeout_ns);
-GIL_API int gil_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
-GIL_API int gil_waitid_for(idtype_t type, id_t id, siginfo_t *info, int options,
-                           int64_t timeout_ns);
+
+/* type, id and info are an idtype_t, an id_t and a siginfo_t *, which strict C does not declare. */
+GIL_API int gil_waitid(int type, unsigned id, void *info, int options);
+GIL_API int gil_waitid_for(int type, unsigned id, void *info, int options, int64_t timeout_ns);
 
 /* ---- Any other call ---- */
 
@@ -172,15 +172,15 @@ GIL_API long gil_without(long (*fn)(void *arg), void *arg, void (*unblock)(void 
 
 /* What calls wait with: io_uring, or why plain system calls. */
 typedef enum gil_io_reason {
-    GIL_IO_URING,       /* io_uring is used */
-    GIL_IO_BY_REQUEST,  /* GIL_IO=syscall */
-    GIL_IO_UNKNOWN,     /* the kernel has no io_uring */
-    GIL_IO_OLD,         /* the kernel's io_uring lacks what is needed (Linux 6.1 has it) */
-    GIL_IO_DISABLED,    /* the sysctl kernel.io_uring_disabled forbids it */
-    GIL_IO_FORBIDDEN,   /* a seccomp filter or a security module forbids it */
-    GIL_IO_NO_MEMORY,   /* there is no memory for a ring, or not as much as may be locked */
-    GIL_IO_NO_FILES,    /* no file can be opened for a ring */
-    GIL_IO_FAILED,      /* none of these */
+    GIL_IO_URING,      /* io_uring is used */
+    GIL_IO_BY_REQUEST, /* GIL_IO=syscall */
+    GIL_IO_UNKNOWN,    /* the kernel has no io_uring */
+    GIL_IO_OLD,        /* the kernel's io_uring lacks what is needed (Linux 6.1 has it) */
+    GIL_IO_DISABLED,   /* the sysctl kernel.io_uring_disabled forbids it */
+    GIL_IO_FORBIDDEN,  /* a seccomp filter or a security module forbids it */
+    GIL_IO_NO_MEMORY,  /* there is no memory for a ring, or not as much as may be locked */
+    GIL_IO_NO_FILES,   /* no file can be opened for a ring */
+    GIL_IO_FAILED,     /* none of these */
 } gil_io_reason;
 
 /* Anybody may ask, with or without the lock. The first call, of this or of what waits, tries the
