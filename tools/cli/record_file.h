@@ -12,8 +12,7 @@
  * 3. Nothing in a file is believed. Numbers, lengths and texts that the reader passes on are within
  *    the limits below; texts are terminated and have no control characters.
  * 4. Functions return 0 or a negative errno, and …_why() then says in one line what was wrong and
- *    what to do. After an error of the writer each further call returns it, and close is still
- *    needed.
+ *    what to do. After an error of the writer each further call returns it.
  *
  * A writer or reader belongs to one thread. Nothing here prints. */
 #ifndef GIL_CLI_RECORD_FILE_H
@@ -82,11 +81,14 @@ int record_writer_flush(struct record_writer *w);
 /* Bytes written so far, what is not flushed included. */
 uint64_t record_writer_bytes(const struct record_writer *w);
 
-/* Writes the end (CLOCK_MONOTONIC) unless there was an error before, flushes and closes. After an
- * error the file ends with its last whole chunk. Frees the writer; takes NULL. */
-int record_writer_close(struct record_writer *w, uint64_t end_ns);
+/* Writes the end (CLOCK_MONOTONIC) and flushes. After it, or after an error, which leaves a file that
+ * ends with its last whole chunk, only close is left to do. */
+int record_writer_finish(struct record_writer *w, uint64_t end_ns);
 
-/* Why a function failed; before close. */
+/* Closes the file and frees the writer; takes NULL. Without finish before, the file says that the
+ * recording was cut off, and what was not flushed is not in it. */
+void record_writer_close(struct record_writer *w);
+
 const char *record_writer_why(const struct record_writer *w);
 
 /* ---- Reading ---- */
