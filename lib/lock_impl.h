@@ -187,8 +187,8 @@ void node_after_fork(void);
 /* A CAS of the word, without the bus while the process has a single thread. */
 static inline bool word_fast_cas(struct lock *l, uintptr_t from, uintptr_t to, int order)
 {
-    if (__libc_single_threaded) {
-        if (relaxed_load(&l->word) != from)
+    if (likely(__libc_single_threaded)) { /* if not, a jump more is the least that it costs */
+        if (unlikely(relaxed_load(&l->word) != from))
             return false;
         relaxed_store(&l->word, to);
         return true;
@@ -218,7 +218,7 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
 {
     STEP(T5, l, n);
     /* While anybody is queued, a slice is running. */
-    if (unlikely(relaxed_load(&l->drop) || relaxed_load(&l->slice_start)) ||
+    if (unlikely(relaxed_load(&l->drop) | relaxed_load(&l->slice_start)) ||
         unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
         return false;
     relaxed_store(&n->state, NODE_IDLE);

@@ -10,8 +10,8 @@
  * that only passes through is gone by then. */
 #define GLANCES 24
 
-/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
- * so that it spins for the last few microseconds instead of being late. */
+/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer, so
+ * that it asks a few microseconds early, or spins for the last few, instead of being late. */
 #define EARLY_NS 50000
 
 /* How often the head looks for deferrals, and how soon it looks again at one that it has seen:
