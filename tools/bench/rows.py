@@ -109,9 +109,13 @@ PATIENCE = 1.3  # a wait may be this many times N intervals
 
 
 def explained(wait, holes, bound_ns):
-    """Would the wait have kept the bound without the holes that lie in it?"""
+    """Would the wait have kept the bound without the holes that lie in it? Holes of different
+    processors may overlap."""
     start, end = wait
-    lost = sum(max(0, min(end, to) - max(start, since)) for since, to in holes)
+    lost, seen = 0, start
+    for since, to in sorted(holes):
+        lost += max(0, min(end, to) - max(seen, since))
+        seen = max(seen, to)
     return end - start - lost <= bound_ns
 
 
