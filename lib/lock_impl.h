@@ -162,10 +162,17 @@ extern _Thread_local struct node *thread_nodes;
 /* The calling thread's node for l, made or taken from the pool when there is none. Never fails. */
 struct node *node_find(struct lock *l);
 
-static inline struct node *node_of(struct lock *l)
+/* The node of the lock that the thread used last, if l is that one; otherwise NULL. */
+static inline struct node *node_at_hand(const struct lock *l)
 {
     struct node *n = thread_nodes;
-    return likely(n && relaxed_load(&n->lock) == l) ? n : node_find(l);
+    return likely(n && relaxed_load(&n->lock) == l) ? n : NULL;
+}
+
+static inline struct node *node_of(struct lock *l)
+{
+    struct node *n = node_at_hand(l);
+    return likely(n != NULL) ? n : node_find(l);
 }
 
 /* The calling thread leaves its node n where it is linked, as one that ends leaves it, and goes on
