@@ -37,7 +37,8 @@
 #define KERNEL_HELPERS_PROBE_H
 
 #if __has_include(<sys/sdt.h>)
-#define _SDT_HAS_SEMAPHORES     1
+#define _SDT_HAS_SEMAPHORES 1
+#define SDT_USE_VARIADIC
 #define STAP_SDT_ARG_CONSTRAINT nr
 #include <sys/sdt.h>
 
