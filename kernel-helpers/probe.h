@@ -42,12 +42,12 @@
 #define STAP_SDT_ARG_CONSTRAINT nr
 #include <sys/sdt.h>
 
+/* How many watch a probe: the kernel counts them. */
 extern unsigned short gil_released_semaphore, gil_contended_semaphore, gil_drop_request_semaphore,
     gil_handoff_semaphore, gil_swap_semaphore, gil_io_submit_semaphore, gil_io_complete_semaphore;
 
-/* Is anybody watching this probe? The kernel counts them. */
-#define PROBE_ATTACHED(name)                                                                       \
-    __builtin_expect(__atomic_load_n(&gil_##name##_semaphore, __ATOMIC_RELAXED) != 0, 0)
+/* Does anybody? */
+#define PROBE_ATTACHED(name) __builtin_expect(gil_##name##_semaphore != 0, 0)
 
 /* Hits the probe. Its arguments are evaluated only if it is attached. */
 #define PROBE(name, ...)                                                                           \

@@ -418,7 +418,7 @@ static bool watches(struct lock *l, struct node *h)
  * seeing that it has given up (T7, T15), unless somebody else has come: so nobody has to wait for
  * more than a step. name_head cannot do that: an owner may go on to compute for as long as it
  * likes, and until a live waiter is named, or known not to exist, nobody would ask it to stop. */
-static bool give_up(struct lock *l, struct node *n, enum lock_release_how how, struct hold *hold)
+static bool let_go(struct lock *l, struct node *n, enum lock_release_how how, struct hold *hold)
 {
     struct node *newest = word_node(relaxed_load(&l->word));
     bool asked;
@@ -495,10 +495,12 @@ static bool give_up(struct lock *l, struct node *n, enum lock_release_how how, s
     }
 }
 
-bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how)
+/* Out of the way of the fast path, which needs no room for what is told. */
+__attribute__((noinline)) bool lock_release_slow(struct lock *l, struct node *n,
+                                                 enum lock_release_how how)
 {
     struct hold hold = hold_ending(n);
-    bool deferred = give_up(l, n, how, &hold);
+    bool deferred = let_go(l, n, how, &hold);
 
     hold_ended(l, n, &hold);
     return deferred;
