@@ -250,11 +250,16 @@ void stats_move(struct node *to, struct node *from)
 static void count_duration(struct node *n, uint64_t *sum, uint64_t *maximum,
                            gil_histogram histogram, int64_t ns)
 {
-    uint64_t value = ns > 0 ? (uint64_t)ns : 0;
+    uint64_t value = ns > 0 ? (uint64_t)ns : 0, *count;
 
     count_add(n, sum, value);
     count_max(maximum, value);
-    __atomic_fetch_add(&n->histograms->counts[histogram][gil_slot(value)], 1, __ATOMIC_RELAXED);
+    count = &n->histograms->counts[histogram][gil_slot(value)];
+    /* A hand-over is under way: an atomic operation would wait for all that it has written. */
+    if (own_histograms(n))
+        relaxed_store(count, *count + 1);
+    else
+        __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 }
 
 void stats_wait(struct node *n, int64_t ns)

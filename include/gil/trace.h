@@ -11,21 +11,33 @@
 #define GIL_OCTAVES   38
 #define GIL_SLOTS     (GIL_OCTAVES << GIL_SLOT_BITS)
 
-/* The slot that a duration in nanoseconds falls into. */
-static inline unsigned int gil_slot(unsigned long long ns)
+/* The logarithm to base 2 of a value that is not 0, rounded down. */
+static inline unsigned int gil_log2(unsigned long long value)
 {
-    unsigned int log2 = 0, slot;
-    unsigned long long rest = ns;
+#ifdef __bpf__
+    unsigned int log2 = 0;
 
-    if (ns < 1u << GIL_SLOT_BITS)
-        return (unsigned int)ns;
     /* BPF has no instruction for this; unrolled halving keeps the verifier content. */
     for (unsigned int step = 32; step; step >>= 1) {
-        if (rest >> step) {
-            rest >>= step;
+        if (value >> step) {
+            value >>= step;
             log2 += step;
         }
     }
+    return log2;
+#else
+    return 63u - (unsigned int)__builtin_clzll(value);
+#endif
+}
+
+/* The slot that a duration in nanoseconds falls into. */
+static inline unsigned int gil_slot(unsigned long long ns)
+{
+    unsigned int log2, slot;
+
+    if (ns < 1u << GIL_SLOT_BITS)
+        return (unsigned int)ns;
+    log2 = gil_log2(ns);
     slot = ((log2 - GIL_SLOT_BITS + 1) << GIL_SLOT_BITS) +
            (unsigned int)((ns >> (log2 - GIL_SLOT_BITS)) & ((1u << GIL_SLOT_BITS) - 1));
     return slot < GIL_SLOTS ? slot : GIL_SLOTS - 1;
