@@ -16,24 +16,29 @@ static uint64_t hold_number(const struct node *n)
     return n->stats->acquires + n->stats->deferred_back;
 }
 
-void hold_begins(struct node *n, int64_t now, int64_t waited, int64_t granted, int32_t by)
+void hold_begins(struct node *n, int64_t now, int64_t waited, bool granted)
 {
     n->hold.number = hold_number(n);
     n->hold.since = now;
     n->hold.waited = waited;
-    n->hold.handoff = granted ? now - granted : -1;
-    n->hold.granted_by = by;
+    n->hold.granted = granted;
 }
 
 void hold_begins_watched(struct node *n)
 {
-    hold_begins(n, clock_now_ns(), 0, 0, 0);
+    hold_begins(n, clock_now_ns(), 0, false);
 }
 
-struct hold hold_ending(const struct node *n)
+/* The slice began with the grant. To look when the hold begins would cost the hand-over a cache
+ * miss. */
+struct hold hold_ending(const struct lock *l, const struct node *n)
 {
-    struct hold hold = {.timed = n->hold.number == hold_number(n)};
+    struct hold hold = {.timed = n->hold.number == hold_number(n), .handoff = -1};
 
+    if (hold.timed && n->hold.granted) {
+        hold.handoff = n->hold.since - l->slice_start;
+        hold.granted_by = relaxed_load(&l->granted_by);
+    }
     return hold;
 }
 
@@ -44,8 +49,8 @@ static __attribute__((noinline)) void tell(const struct lock *l, const struct no
     int64_t waited = hold->timed ? n->hold.waited : 0;
     unsigned flags = hold->flags | (hold->timed ? 0 : GIL_RELEASED_PARTIAL);
 
-    if (hold->timed && n->hold.handoff >= 0)
-        PROBE(handoff, l, n->hold.granted_by, n->tid, n->hold.handoff);
+    if (hold->handoff >= 0)
+        PROBE(handoff, l, hold->granted_by, n->tid, hold->handoff);
     PROBE(released, l, n->tstate, waited, ns, hold->waiters, flags);
 }
 
@@ -53,6 +58,9 @@ void hold_ended(const struct lock *l, struct node *n, const struct hold *hold)
 {
     int64_t ns = hold->timed ? hold->ended - n->hold.since : 0;
 
+    if (hold->handoff >= 0)
+        stats_handoff(n, hold->handoff);
+    n->hold.granted = false;
     if (hold->timed) {
         count_up(n, holds);
         count_add(n, &n->stats->hold_ns, (uint64_t)ns);

@@ -499,7 +499,7 @@ static bool let_go(struct lock *l, struct node *n, enum lock_release_how how, st
 __attribute__((noinline)) bool lock_release_slow(struct lock *l, struct node *n,
                                                  enum lock_release_how how)
 {
-    struct hold hold = hold_ending(n);
+    struct hold hold = hold_ending(l, n);
     bool deferred = let_go(l, n, how, &hold);
 
     hold_ended(l, n, &hold);
@@ -528,9 +528,9 @@ bool gil_lock_release_deferred(gil_lock *lock)
     if (!relaxed_load(&l->drop) && relaxed_load(&l->word) == WORD_LOCKED) {
         if (lock_release_fast(l, n))
             return false;
-        /* The common case of a loop: no clock, no queue. */
-        if (!PROBE_ATTACHED(released) && h && (relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH &&
-            defer(l, n, h))
+        /* The common case of a loop: no clock, no queue, nothing to tell. */
+        if (!PROBE_ATTACHED(released) && !n->hold.granted && h &&
+            (relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH && defer(l, n, h))
             return true;
     }
     return lock_release_slow(l, n, RELEASE_DEFER);

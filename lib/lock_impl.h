@@ -78,11 +78,10 @@ struct node {
     gil_stats_histograms *histograms; /* perhaps shared */
     void *tstate; /* thread state with which it waits or releases; NULL: the lock is used alone */
     struct {
-        uint64_t number;    /* which hold this is about: see hold_number() */
-        int64_t since;      /* when it began */
-        int64_t waited;     /* how long the wait before took, ns */
-        int64_t handoff;    /* and how much of that after the lock was granted; -1: it was not */
-        int32_t granted_by; /* kernel thread id */
+        uint64_t number; /* which hold this is about: see hold_number() */
+        int64_t since;   /* when it began */
+        int64_t waited;  /* how long the wait before took, ns */
+        bool granted;    /* and whether the lock was granted */
     } hold;
 } __attribute__((aligned(64)));
 
@@ -92,6 +91,7 @@ struct lock {
     struct node *owner; /* who has it, or had it last */
     struct node *head;  /* the responsible waiter that an owner has named; NULL: the next to push */
     uint32_t drop;      /* somebody asked the owner to drop the lock */
+    int32_t granted_by; /* kernel thread id of who granted it last */
     struct node *asker; /* who asked last */
     struct node *absent; /* who gave it up last of its own accord, while others waited */
     int64_t made_room;   /* `left` of the absent thread that the head last made room for */
@@ -110,7 +110,6 @@ struct lock {
     uint32_t policy;
     uint32_t spinners;  /* waiters that spin at the moment */
     bool owner_may_end; /* a thread that ends while it owns the lock leaves it taken, for ever */
-    int32_t granted_by; /* kernel thread id of who granted the lock last */
     /* The owner's own. */
     struct runqueue queue __attribute__((aligned(64)));
     bool deferred_in_slice; /* a deferral was tried since slice_start */

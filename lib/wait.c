@@ -232,9 +232,9 @@ static void came_back(struct node *n, int64_t now)
 }
 
 /* Waits while linked. ask_at: when to ask the owner to drop the lock, NEVER while somebody else is
- * responsible. *granted: when the lock was granted, if it was. */
+ * responsible. *granted: the lock was granted. */
 static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_t ask_at,
-                        unsigned flags, bool (*give_up)(void), int64_t *granted)
+                        unsigned flags, bool (*give_up)(void), bool *granted)
 {
     struct sight deferral = {0};
 
@@ -249,7 +249,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             relaxed_store(&n->state, NODE_HELD);
             relaxed_store(&n->cpu, sched_getcpu());
             count_acquire(n);
-            *granted = l->slice_start;
+            *granted = true;
             return true;
         }
         if (role != NODE_WAITING && take_if_free(l, n, &deferral, &look_again))
@@ -372,8 +372,8 @@ static bool queue_up(struct lock *l, struct node *n, unsigned flags, int64_t now
     return false;
 }
 
-/* A wait that began at `since` is over. granted: when the lock was granted, 0 if it was not. */
-static void waited(struct lock *l, struct node *n, bool got, int64_t since, int64_t granted)
+/* A wait that began at `since` is over. */
+static void waited(struct node *n, bool got, int64_t since, bool granted)
 {
     int64_t now = clock_now_ns();
 
@@ -381,16 +381,14 @@ static void waited(struct lock *l, struct node *n, bool got, int64_t since, int6
     if (!got)
         return;
     count_up(n, contended);
-    if (granted)
-        stats_handoff(n, now - granted);
-    hold_begins(n, now, now - since, granted, relaxed_load(&l->granted_by));
+    hold_begins(n, now, now - since, granted);
 }
 
 bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigned flags,
                        bool (*give_up)(void))
 {
-    int64_t ask_at, now, granted = 0;
-    bool got;
+    int64_t ask_at, now;
+    bool got, granted = false;
 
     if (PROBE_ATTACHED(released) && lock_take_free(l, n)) {
         hold_begins_watched(n);
@@ -408,7 +406,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
     if (queue_up(l, n, flags, now, &ask_at))
         return true;
     got = wait_linked(l, n, deadline, ask_at, flags, give_up, &granted);
-    waited(l, node_of(l), got, now, granted);
+    waited(node_of(l), got, now, granted);
     return got;
 }
 

@@ -33,8 +33,8 @@ typedef struct gil_thread_stats {
     uint64_t futex_waits;    /* futex calls made by the lock in this thread: sleeping */
     uint64_t futex_wakes;    /* and waking others */
     uint64_t wait_ns;        /* nanoseconds spent waiting for the lock */
-    uint64_t handoffs;       /* times the thread was the named waiter that was granted the lock */
-    uint64_t handoff_ns;     /* nanoseconds from these grants until it ran with the lock */
+    uint64_t handoffs;       /* holds, now over, that began with a grant by another thread */
+    uint64_t handoff_ns;     /* nanoseconds from these grants until the thread ran with the lock */
     uint64_t holds;          /* holds that were timed: those that began with a wait and ended while
                                  others waited, and all while the probe `released` is attached */
     uint64_t hold_ns;        /* how long these were, nanoseconds */
@@ -49,7 +49,8 @@ typedef struct gil_thread_stats {
 
 /* Fills at most `count` entries with the counters of the threads that have used the lock, the
  * entry for ended threads last, and returns how many there are (which may be more than count).
- * Anyone may call it, with or without the lock. */
+ * From the 64th lock of a process on, ended threads are counted in its page only, without an entry
+ * here. Anyone may call it, with or without the lock. */
 GIL_API size_t gil_lock_stats(const gil_lock *lock, gil_thread_stats *stats, size_t count);
 
 /* What a histogram is of: waits for the lock, and hand-offs (from a grant until the waiter ran). */
