@@ -111,6 +111,7 @@ $(BUILD)/obj/nothreads/%.o: %.c
 $(BUILD)/obj/tools/python/%.o: BASE += -fexceptions -fasynchronous-unwind-tables -I$(PYTHON_INCLUDE)
 
 $(BUILD)/libgil.a: $(LIB_OBJ)
+$(BUILD)/libgil.a $(BUILD)/cli.a:
 	$(call say,AR,$@) rm -f $@; $(AR) rcs $@ $^
 
 SHARED := $(BUILD)/libgil.so $(BUILD)/libgil-nothreads.so
@@ -124,7 +125,10 @@ $(SHARED:%=%.$(SOVERSION)): lib/libgil.map
 $(SHARED): %: %.$(SOVERSION)
 	@ln -sf $(<F) $@
 
-$(BUILD)/gil: $(call obj,$(CLI_SRC)) $(BUILD)/libgil.a
+# All of the command but its main(), for its unit tests.
+$(BUILD)/cli.a: $(call obj,$(filter-out %/main.c,$(CLI_SRC)))
+
+$(BUILD)/gil: $(call obj,tools/cli/main.c) $(BUILD)/cli.a $(BUILD)/libgil.a
 	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ -pthread
 
 $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/python/dropin.map
@@ -140,6 +144,9 @@ CHECK = $(shell pkg-config --cflags --libs check)
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
 $(addprefix $(BUILD)/tests/python/,unrecognised unreachable): TEST_LIBS = -rdynamic
+CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text)
+$(CLI_UNIT): TEST_LIBS = $(BUILD)/cli.a
+$(CLI_UNIT): $(BUILD)/cli.a
 $(BUILD)/tests/python/redirect: TEST_LIBS = -Wl,-z,relro,-z,now
 $(BUILD)/tests/python/%: BASE += -I$(PYTHON_INCLUDE)
 $(BUILD)/tests/python/%: CXXBASE += -I$(PYTHON_INCLUDE)

@@ -42,12 +42,11 @@
 #define STAP_SDT_ARG_CONSTRAINT nr
 #include <sys/sdt.h>
 
-/* How many watch a probe: the kernel counts them. */
 extern unsigned short gil_released_semaphore, gil_contended_semaphore, gil_drop_request_semaphore,
     gil_handoff_semaphore, gil_swap_semaphore, gil_io_submit_semaphore, gil_io_complete_semaphore;
 
-/* Does anybody? */
-#define PROBE_ATTACHED(name) __builtin_expect(gil_##name##_semaphore != 0, 0)
+/* How many watch the probe: the kernel counts them. */
+#define PROBE_WATCHERS(name) gil_##name##_semaphore
 
 /* Hits the probe. Its arguments are evaluated only if it is attached. */
 #define PROBE(name, ...)                                                                           \
@@ -63,7 +62,7 @@ static inline void probe_nothing(int none, ...)
     (void)none;
 }
 
-#define PROBE_ATTACHED(name) 0
+#define PROBE_WATCHERS(name) 0
 #define PROBE(name, ...)                                                                           \
     do {                                                                                           \
         if (0)                                                                                     \
@@ -71,4 +70,8 @@ static inline void probe_nothing(int none, ...)
     } while (0)
 
 #endif
+
+/* Does anybody? */
+#define PROBE_ATTACHED(name) __builtin_expect(PROBE_WATCHERS(name) != 0, 0)
+
 #endif

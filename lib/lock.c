@@ -265,16 +265,26 @@ bool lock_try_take(struct lock *l, struct node *n)
     return false;
 }
 
-void gil_lock_acquire(gil_lock *lock)
+/* With another node at hand, or with others about. */
+static __attribute__((noinline)) void acquire(struct lock *l)
 {
-    struct lock *l = lock_of(lock);
     struct node *n = node_of(l);
 
     if (lock_acquire_fast(l, n))
-        return; /* T1 */
+        return;
     if (relaxed_load(&n->state) == NODE_HELD)
         misuse("gil_lock_acquire", l, "the caller owns the lock already");
     lock_acquire_slow(l, n, FUTEX_FOREVER, 0, NULL);
+}
+
+/* It and gil_lock_release() need no stack frame where nobody waits: what calls is called last. */
+void gil_lock_acquire(gil_lock *lock)
+{
+    struct lock *l = lock_of(lock);
+    struct node *n = node_at_hand(l);
+
+    if (unlikely(!n || !lock_acquire_fast(l, n))) /* T1 */
+        acquire(l);
 }
 
 int gil_lock_try_acquire(gil_lock *lock)
@@ -506,15 +516,23 @@ __attribute__((noinline)) bool lock_release_slow(struct lock *l, struct node *n,
     return deferred;
 }
 
+static __attribute__((noinline)) void release(struct lock *l)
+{
+    struct node *n = node_of(l);
+
+    if (relaxed_load(&n->state) != NODE_HELD)
+        misuse("gil_lock_release", l, "the caller does not own the lock");
+    if (!lock_release_fast(l, n))
+        lock_release_slow(l, n, RELEASE_PLAIN);
+}
+
 void gil_lock_release(gil_lock *lock)
 {
     struct lock *l = lock_of(lock);
-    struct node *n = node_of(l);
+    struct node *n = node_at_hand(l);
 
-    if (unlikely(relaxed_load(&n->state) != NODE_HELD))
-        misuse("gil_lock_release", l, "the caller does not own the lock");
-    if (!lock_release_fast(l, n)) /* T5 */
-        lock_release_slow(l, n, RELEASE_PLAIN);
+    if (unlikely(!n || relaxed_load(&n->state) != NODE_HELD || !lock_release_fast(l, n))) /* T5 */
+        release(l);
 }
 
 bool gil_lock_release_deferred(gil_lock *lock)

@@ -228,10 +228,17 @@ extern _Thread_local struct node *thread_nodes;
 /* The calling thread's node for l, made or taken from the pool when there is none. Never fails. */
 struct node *node_find(struct lock *l);
 
-static inline struct node *node_of(struct lock *l)
+/* The node of the lock that the thread used last, if l is that one; otherwise NULL. */
+static inline struct node *node_at_hand(const struct lock *l)
 {
     struct node *n = thread_nodes;
-    return likely(n && relaxed_load(&n->lock) == l) ? n : node_find(l);
+    return likely(n && relaxed_load(&n->lock) == l) ? n : NULL;
+}
+
+static inline struct node *node_of(struct lock *l)
+{
+    struct node *n = node_at_hand(l);
+    return likely(n != NULL) ? n : node_find(l);
 }
 
 /* The calling thread leaves its node n where it is linked, as one that ends leaves it, and goes on
@@ -253,8 +260,8 @@ void node_after_fork(void);
 /* A CAS of the word, without the bus while the process has a single thread. */
 static inline bool word_fast_cas(struct lock *l, uintptr_t from, uintptr_t to, int order)
 {
-    if (__libc_single_threaded) {
-        if (relaxed_load(&l->word) != from)
+    if (likely(__libc_single_threaded)) { /* if not, a jump more is the least that it costs */
+        if (unlikely(relaxed_load(&l->word) != from))
             return false;
         relaxed_store(&l->word, to);
         return true;
@@ -291,8 +298,9 @@ static inline bool lock_release_fast(struct lock *l, struct node *n)
 {
     STEP(T5, l, n);
     /* While anybody is queued, a slice is running. */
-    if (unlikely(relaxed_load(&l->drop) || relaxed_load(&l->slice_start)) ||
-        PROBE_ATTACHED(released) || unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
+    if (unlikely(relaxed_load(&l->drop) | relaxed_load(&l->slice_start) |
+                 PROBE_WATCHERS(released)) ||
+        unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
         return false;
     relaxed_store(&n->state, NODE_IDLE);
     return true;

@@ -119,6 +119,15 @@ static bool push(struct lock *l, struct node *n)
     return true;
 }
 
+/* How much too early a request may come, which is next to nothing of a slice. A head that woke up
+ * early, since timers are late, need not go to sleep once more. */
+static int64_t leeway(const struct lock *l)
+{
+    int64_t part = (relaxed_load(&l->slice_end) - relaxed_load(&l->slice_start)) / 64;
+
+    return part < EARLY_NS ? part : EARLY_NS;
+}
+
 /* When a waiter should ask, looked at again because its time had come for the owner that it had
  * seen. */
 static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint32_t role,
@@ -134,7 +143,7 @@ static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint
         return at;
     /* Responsible: at the end of the slice, unless too many slices have begun since it came. */
     end = policy_slice_end(l, n);
-    if (end <= now || now - n->arrived >= turns * lock_interval(l))
+    if (end <= now + leeway(l) || now - n->arrived >= turns * lock_interval(l))
         return now;
     return end < at ? end : at;
 }
@@ -269,7 +278,7 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
         }
         if (role != NODE_WAITING && ask_at == NEVER)
             ask_at = policy_slice_end(l, n);
-        if (now >= ask_at)
+        if (now + leeway(l) >= ask_at)
             ask_at = ask_now_or_later(l, n, role, flags, now);
         if (role == NODE_WATCH && !look_again &&
             (makes_room(l, now) || policy_passed_over(l, n, now)))

@@ -50,7 +50,8 @@ static _Thread_local struct {
 } me;
 
 static int64_t first_interval_ns;
-static bool closed; /* the interpreter has destroyed its GIL */
+static bool closed;   /* the interpreter has destroyed its GIL */
+static bool any_late; /* some thread has come out of lock(mutex) without the lock */
 
 /* Where PyEval_SaveThread keeps its return address, counted from its frame; 0: not known. */
 static uintptr_t save_thread_frame;
@@ -65,7 +66,7 @@ void *py_real_slow(const char *name)
 
 static inline bool in_gil(const void *object)
 {
-    return unlikely((uintptr_t)object - py_gil < PY_GIL_SIZE);
+    return likely((uintptr_t)object - py_gil < PY_GIL_SIZE);
 }
 
 static inline bool is_gil_mutex(const pthread_mutex_t *m)
@@ -174,6 +175,8 @@ static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
         flags |= WAIT_ASK; /* whoever is responsible may be of another interpreter */
     n->tstate = me.tstate;
     me.late = !lock_acquire_slow(l, n, FUTEX_FOREVER, flags, must_exit);
+    if (me.late)
+        relaxed_store(&any_late, true);
     return 0;
 }
 
@@ -194,6 +197,8 @@ static __attribute__((cold, noinline)) int take_late(void)
 {
     struct lock *l = the_lock();
 
+    if (!me.late)
+        return 0;
     if (!lock_acquire_slow(l, node_of(l), clock_now_ns() + lock_interval(l), 0, NULL))
         pthread_exit(NULL);
     me.late = false;
@@ -329,8 +334,8 @@ HOT static int mutex_lock(pthread_mutex_t *m)
 
     if (!in_gil(m))
         return pthread_mutex_lock(m);
-    if (!is_gil_mutex(m))
-        return unlikely(me.late) ? take_late() : 0;
+    if (!likely(is_gil_mutex(m)))
+        return unlikely(relaxed_load(&any_late)) ? take_late() : 0;
     n = thread_nodes;
     if (unlikely(!n || n->lock != l))
         return lock_first();
@@ -353,7 +358,7 @@ HOT static int mutex_unlock(pthread_mutex_t *m)
 
     if (!in_gil(m))
         return pthread_mutex_unlock(m);
-    if (!is_gil_mutex(m))
+    if (!likely(is_gil_mutex(m)))
         return 0;
     n = thread_nodes;
     if (unlikely(!n || n->lock != l || relaxed_load(&n->state) != NODE_HELD))
