@@ -417,6 +417,7 @@ gil_thread_state *gil_thread_state_swap(gil_thread_state *pub)
         state_detach(old);
     if (ts)
         state_attach(ts);
+    PROBE(swap, old, ts);
     return old ? &old->pub : NULL;
 }
 
