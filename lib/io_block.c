@@ -184,9 +184,20 @@ static bool is_no_answer(long result)
     return result == -EAGAIN || result == -EALREADY;
 }
 
-static void raise_sigpipe(void)
+/* A request that finds its peer gone. A call that waits prefers the reason that the socket has for
+ * that, and raises a signal only if there is none. */
+static long broken(const struct io_call *c)
 {
-    syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), SIGPIPE);
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    if (IO_NOW(SYS_getsockopt, c->request.fd, SOL_SOCKET, SO_ERROR, (long)&error, (long)&size) ==
+            0 &&
+        error)
+        return -error;
+    if (c->sigpipe)
+        syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), SIGPIPE);
+    return -EPIPE;
 }
 
 static long request_or_call(struct io_call *c, struct parker *p)
@@ -201,9 +212,7 @@ static long request_or_call(struct io_call *c, struct parker *p)
     }
     if (is_no_answer(result))
         return by_call(c, p);
-    if (result == -EPIPE && c->sigpipe)
-        raise_sigpipe();
-    return result;
+    return result == -EPIPE ? broken(c) : result;
 }
 
 long io_block(struct io_call *c, struct parker *p)

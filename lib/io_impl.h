@@ -61,8 +61,9 @@ struct io_call {
     const struct iovec *iov;
     int iov_count;
     size_t done;
-    off_t offset; /* of the first of them, where `aim` wants it */
-    bool sigpipe; /* the request does not raise it, but the call does */
+    off_t offset;          /* of the first of them, where `aim` wants it */
+    struct msghdr message; /* for a request of several buffers */
+    bool sigpipe;          /* the request does not raise it, but the call does */
 };
 
 /* ---- io.c ---- */
@@ -107,6 +108,10 @@ bool io_closing(const struct io_user *u);
 bool io_uses_rings(void);
 
 /* ---- io_socket.c ---- */
+
+/* The call sends c->iov, of which c->done bytes are sent, to a socket: how it goes on after a part.
+ * Keeps its request if there may be one: after a try. */
+void io_describe_send(struct io_call *c, int flags);
 
 /* Has the socket a time limit of its own (SO_RCVTIMEO, SO_SNDTIMEO)? A request does not know it. */
 bool io_has_time_limit(int fd, int option);

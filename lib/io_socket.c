@@ -167,16 +167,13 @@ static bool goes_on(int fd, int flags, long sent, size_t size)
     return sent >= 0 && (size_t)sent < size && !(flags & MSG_DONTWAIT) && !io_nonblocking(fd);
 }
 
-/* Waits for what could not be sent at once: all of it, or what is left behind c->done bytes. */
-static ssize_t send_rest(struct io_call *c, bool tried, int flags, int64_t timeout_ns)
+void io_describe_send(struct io_call *c, int flags)
 {
-    c->tried = tried;
-    c->aim = tried ? aim_send : NULL;
+    c->aim = aim_send;
     c->sigpipe = !(flags & MSG_NOSIGNAL);
     c->request.msg_flags = (uint32_t)flags | MSG_WAITALL;
-    if (!tried || io_has_time_limit(c->user.fd, SO_SNDTIMEO))
+    if (!c->tried || io_has_time_limit(c->user.fd, SO_SNDTIMEO))
         drop_request(c);
-    return io_wait(c, timeout_ns);
 }
 
 static ssize_t send_to(const char *function, int fd, const void *buf, size_t size, int flags,
@@ -201,7 +198,9 @@ static ssize_t send_to(const char *function, int fd, const void *buf, size_t siz
     c.iov = &iov;
     c.iov_count = 1;
     c.done = sent > 0 ? (size_t)sent : 0;
-    return send_rest(&c, may_try, flags, timeout_ns);
+    c.tried = may_try;
+    io_describe_send(&c, flags);
+    return io_wait(&c, timeout_ns);
 }
 
 ssize_t gil_send_for(int fd, const void *buf, size_t size, int flags, int64_t timeout_ns)
@@ -246,9 +245,13 @@ ssize_t gil_sendmsg_for(int fd, const struct msghdr *message, int flags, int64_t
     if (may_try) {
         c.iov = message->msg_iov;
         c.iov_count = (int)message->msg_iovlen;
+        c.done = sent > 0 ? (size_t)sent : 0;
+        c.tried = true;
+        io_describe_send(&c, flags);
+    } else {
+        drop_request(&c);
     }
-    c.done = sent > 0 ? (size_t)sent : 0;
-    return send_rest(&c, may_try, flags, timeout_ns);
+    return io_wait(&c, timeout_ns);
 }
 
 ssize_t gil_sendmsg(int fd, const struct msghdr *message, int flags)
