@@ -14,10 +14,11 @@
 
 #define CALLS(X)                                                                                   \
     X(read)                                                                                        \
-    X(write) X(readv) X(writev) X(pread) X(pwrite) X(preadv) X(pwritev) X(recv) X(send)            \
-        X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept) X(accept4) X(connect) X(shutdown)    \
-            X(poll) X(open) X(openat) X(close) X(fsync) X(fdatasync) X(statx) X(fallocate)         \
-                X(unlinkat) X(renameat) X(mkdirat) X(splice) X(sendfile) X(waitpid) X(waitid)
+    X(write)                                                                                       \
+    X(readv) X(writev) X(pread) X(pwrite) X(preadv) X(pwritev) X(recv) X(send) X(recvfrom)         \
+        X(sendto) X(recvmsg) X(sendmsg) X(accept) X(accept4) X(connect) X(shutdown) X(poll)        \
+            X(open) X(openat) X(close) X(fsync) X(fdatasync) X(statx) X(fallocate) X(unlinkat)     \
+                X(renameat) X(mkdirat) X(splice) X(sendfile) X(waitpid) X(waitid)
 
 #define MEMBER(name) __typeof__(&gil_##name) name;
 #define OURS(name)   .name = gil_##name,
