@@ -207,7 +207,7 @@ test("misuse is an error that says what to do", function()
   fails("the function that the thread is to call expected, got no value", thread.start_new_thread)
   fails("target: a function expected, got a string", Thread, { target = "print" })
   fails("name: a string expected", Thread, { name = 5 })
-  fails("a thread cannot join itself", function() threading.current_thread():join() end)
+  fails("the main thread cannot be joined", function() threading.current_thread():join() end)
   local t = Thread { target = function() return threading.current_thread():join() end }
   quietly(function() is(t:start():join(), false) end)
   assert(t.error:find("a thread cannot join itself", 1, true))
