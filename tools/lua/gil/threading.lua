@@ -116,8 +116,8 @@ end
 
 -- Starts the thread, and returns it as soon as it runs.
 function Thread:start()
-  if not self.locals then error("Thread.init was not called: a subclass's init has to", 2) end
   if self.handle then error("a thread can be started only once: make another Thread", 2) end
+  if not self.locals then error("Thread.init was not called: a subclass's init has to", 2) end
   self.started = thread.allocate_event()
   guarded(function() limbo[self] = true end)
   local ok, handle = pcall(thread.start_joinable_thread, function() run(self) end,
