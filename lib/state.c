@@ -229,6 +229,12 @@ int64_t gil_interpreter_state_id(const gil_interpreter_state *interp)
     return interp->id;
 }
 
+gil_lock *gil_interpreter_state_lock(gil_interpreter_state *interp)
+{
+    need_interpreter("gil_interpreter_state_lock", interp);
+    return &interp->domain->lock;
+}
+
 void *gil_interpreter_state_modules(const gil_interpreter_state *interp)
 {
     need_interpreter_lock("gil_interpreter_state_modules", interp);
