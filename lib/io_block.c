@@ -34,36 +34,46 @@ static bool have_key;
 
 /* ---- The thread's ring ---- */
 
+/* In a forked child a ring is its parent's. */
+static bool is_there(void)
+{
+    return mine.has_ring && mine.generation == fork_generation;
+}
+
 static void thread_exit(void *arg)
 {
     (void)arg;
-    if (mine.has_ring && mine.generation == fork_generation)
+    if (is_there())
         ring_free(&mine.ring);
     mine.has_ring = false;
 }
 
-static bool make_ring(void)
+int io_make_ring(void)
 {
+    int error;
+
+    if (is_there())
+        return 0;
+    if (!have_key || pthread_setspecific(exit_key, &mine) != 0)
+        return -ENOMEM;
+    error = ring_make(&mine.ring, RING_ENTRIES, RING_WORKERS);
+    mine.generation = fork_generation;
+    mine.has_ring = !error;
+    return error;
+}
+
+static bool has_ring(void)
+{
+    if (is_there())
+        return true;
     if (mine.calls_left > 0) {
         mine.calls_left--;
         return false;
     }
-    if (!have_key || !io_uses_rings() || pthread_setspecific(exit_key, &mine) != 0 ||
-        ring_make(&mine.ring, RING_ENTRIES, RING_WORKERS) < 0) {
-        mine.calls_left = CALLS_WITHOUT;
-        return false;
-    }
-    mine.generation = fork_generation;
-    return mine.has_ring = true;
-}
-
-/* In a forked child a ring is its parent's. */
-static bool has_ring(void)
-{
-    if (mine.has_ring && mine.generation == fork_generation)
+    if (io_uses_rings() && io_make_ring() == 0)
         return true;
-    mine.has_ring = false;
-    return make_ring();
+    mine.calls_left = CALLS_WITHOUT;
+    return false;
 }
 
 /* The kernel does not take requests from it. */

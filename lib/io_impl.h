@@ -94,6 +94,9 @@ size_t io_bytes(const struct iovec *iov, int count);
  * bit of PARK_ENDS or the deadline ended it, or, in a system call, any signal. */
 long io_block(struct io_call *c, struct parker *p);
 
+/* Makes the calling thread's ring, unless it is there. Returns 0 or -errno. */
+int io_make_ring(void);
+
 /* ---- io_close.c ---- */
 
 /* The call's thread is a user of its files from the first until the second. The third: is one of

@@ -61,12 +61,21 @@ static bool may_try_receive(int flags)
     return !(flags & MSG_WAITALL);
 }
 
+/* A request for a whole goes on after a part by itself, whatever signals come. */
+static bool whole_by_request(int fd, int flags)
+{
+    return !(flags & (MSG_DONTWAIT | MSG_PEEK | MSG_OOB)) && !io_nonblocking(fd);
+}
+
 /* Waits for what could not be received at once. */
 static ssize_t receive(struct io_call *c, int flags, int64_t timeout_ns)
 {
+    int fd = c->user.fd;
+
     c->tried = may_try_receive(flags);
     c->request.msg_flags = (uint32_t)flags;
-    if (!c->tried || c->request.len == 0 || io_has_time_limit(c->user.fd, SO_RCVTIMEO))
+    if (!(c->tried || whole_by_request(fd, flags)) || c->request.len == 0 ||
+        io_has_time_limit(fd, SO_RCVTIMEO))
         drop_request(c);
     return io_wait(c, timeout_ns);
 }

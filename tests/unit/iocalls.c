@@ -15,10 +15,11 @@
 #define CALLS(X)                                                                                   \
     X(read)                                                                                        \
     X(write)                                                                                       \
-    X(readv) X(writev) X(pread) X(pwrite) X(preadv) X(pwritev) X(recv) X(send) X(recvfrom)         \
-        X(sendto) X(recvmsg) X(sendmsg) X(accept) X(accept4) X(connect) X(shutdown) X(poll)        \
-            X(open) X(openat) X(close) X(fsync) X(fdatasync) X(statx) X(fallocate) X(unlinkat)     \
-                X(renameat) X(mkdirat) X(splice) X(sendfile) X(waitpid) X(waitid)
+    X(readv)                                                                                       \
+    X(writev) X(pread) X(pwrite) X(preadv) X(pwritev) X(recv) X(send) X(recvfrom) X(sendto)        \
+        X(recvmsg) X(sendmsg) X(accept) X(accept4) X(connect) X(shutdown) X(poll) X(open)          \
+            X(openat) X(close) X(fsync) X(fdatasync) X(statx) X(fallocate) X(unlinkat) X(renameat) \
+                X(mkdirat) X(splice) X(sendfile) X(waitpid) X(waitid)
 
 #define MEMBER(name) __typeof__(&gil_##name) name;
 #define OURS(name)   .name = gil_##name,
@@ -247,6 +248,7 @@ static void names(const struct calls *c)
 static void pipes(const struct calls *c)
 {
     struct iovec two[] = {{buf, 5}, {buf + 5, 100}};
+    pthread_t closer;
     int ends[2];
 
     make_pipe(ends);
@@ -267,8 +269,9 @@ static void pipes(const struct calls *c)
     NOTE(c->read(ends[0], buf, 10));
     NOTE(c->readv(ends[0], two, 2));
     NOTE(fcntl(ends[0], F_SETFL, 0));
-    start(close_later, &ends[1]);
+    closer = start(close_later, &ends[1]);
     NOTE(c->read(ends[0], buf, 10));
+    join(closer);
     NOTE(c->close(ends[0]));
 }
 
