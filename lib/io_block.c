@@ -48,12 +48,30 @@ static void thread_exit(void *arg)
     mine.has_ring = false;
 }
 
+/* A process that makes no such call has neither the handler nor the key. */
+static void start_process(void)
+{
+    interrupt_start();
+    have_key = pthread_key_create(&exit_key, thread_exit) == 0;
+}
+
+static void start_thread(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, start_process);
+    interrupt_unblock();
+    mine.ready = true;
+}
+
 int io_make_ring(void)
 {
     int error;
 
     if (is_there())
         return 0;
+    if (!mine.ready)
+        start_thread();
     if (!have_key || pthread_setspecific(exit_key, &mine) != 0)
         return -ENOMEM;
     error = ring_make(&mine.ring, RING_ENTRIES, RING_WORKERS);
@@ -229,19 +247,10 @@ long io_block(struct io_call *c, struct parker *p)
 {
     long result;
 
-    if (!mine.ready) {
-        interrupt_unblock();
-        mine.ready = true;
-    }
+    if (!mine.ready)
+        start_thread();
     parker_set(p, PARK_CALLING);
     result = request_or_call(c, p);
     parker_clear(p, PARK_CALLING);
     return result;
-}
-
-/* Before the first call: a handler for the signal has to be there before it can be sent. */
-__attribute__((constructor)) static void block_start(void)
-{
-    interrupt_start();
-    have_key = pthread_key_create(&exit_key, thread_exit) == 0;
 }
