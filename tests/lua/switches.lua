@@ -1,4 +1,4 @@
--- Lua's own machinery across switches: lua5.4 switches.lua ROUNDS [INTERVAL [NAME]]
+-- Lua's own machinery across switches: switches.lua ROUNDS [INTERVAL [NAME]]
 -- Eight threads do the same at once, each with its own data, and check it; INTERVAL: instructions.
 local tap = require "tap"
 local gil = require "gil"

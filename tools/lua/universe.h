@@ -75,6 +75,9 @@ struct universe {
 /* The calling thread's record in the universe in which it runs, or NULL. Anybody may ask. */
 extern __thread struct lua_thread *gil_lua_thread;
 
+/* Of the lock that interpreters share. */
+extern struct turns gil_lua_shared_turns;
+
 /* ---- universe.c ---- */
 
 /* The universe of a Lua state; made, for the main interpreter, if there is none. Raises an error if
