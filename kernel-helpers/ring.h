@@ -40,7 +40,9 @@ enum ring_memory { RING_OURS, RING_KERNELS };
 int ring_make_in(struct ring *r, enum ring_memory memory, uint32_t entries, uint32_t workers);
 int ring_make(struct ring *r, uint32_t entries, uint32_t workers);
 
-/* The thread's requests in the ring are done; or it ends. */
+/* The thread's requests in the ring are done; or it ends. If it goes on, the kernel notifies it a
+ * little later, as if by a signal without a handler: a plain transfer of a whole (MSG_WAITALL, a
+ * large write) that waits at that moment returns a part. */
 void ring_free(struct ring *r);
 
 /* A request to fill in, all zero, which the next ring_enter() submits. NULL: there are as many as a

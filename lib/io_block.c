@@ -17,6 +17,9 @@
 /* For one call and its cancellation; and kernel threads for what a ring cannot do otherwise. */
 enum { RING_ENTRIES = 2, RING_WORKERS = 2 };
 
+/* When a request waits for so long, what is remembered of its socket is checked. */
+#define CHECK_NS INT64_C(5000000)
+
 /* A thread that could not have a ring tries again after so many calls. */
 enum { CALLS_WITHOUT = 64 };
 
@@ -34,36 +37,64 @@ static bool have_key;
 
 /* ---- The thread's ring ---- */
 
+/* In a forked child a ring is its parent's. */
+static bool is_there(void)
+{
+    return mine.has_ring && mine.generation == fork_generation;
+}
+
 static void thread_exit(void *arg)
 {
     (void)arg;
-    if (mine.has_ring && mine.generation == fork_generation)
+    if (is_there())
         ring_free(&mine.ring);
     mine.has_ring = false;
 }
 
-static bool make_ring(void)
+/* A process that makes no such call has neither the handler nor the key. */
+static void start_process(void)
 {
+    interrupt_start();
+    have_key = pthread_key_create(&exit_key, thread_exit) == 0;
+}
+
+static void start_thread(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, start_process);
+    interrupt_unblock();
+    mine.ready = true;
+}
+
+int io_make_ring(void)
+{
+    int error;
+
+    if (is_there())
+        return 0;
+    if (!mine.ready)
+        start_thread();
+    if (!have_key || pthread_setspecific(exit_key, &mine) != 0)
+        return -ENOMEM;
+    error = ring_make(&mine.ring, RING_ENTRIES, RING_WORKERS);
+    mine.generation = fork_generation;
+    mine.has_ring = !error;
+    return error;
+}
+
+static bool has_ring(void)
+{
+    if (is_there())
+        return true;
     if (mine.calls_left > 0) {
         mine.calls_left--;
         return false;
     }
-    if (!have_key || !io_uses_rings() || pthread_setspecific(exit_key, &mine) != 0 ||
-        ring_make(&mine.ring, RING_ENTRIES, RING_WORKERS) < 0) {
-        mine.calls_left = CALLS_WITHOUT;
-        return false;
-    }
-    mine.generation = fork_generation;
-    return mine.has_ring = true;
-}
-
-/* In a forked child a ring is its parent's. */
-static bool has_ring(void)
-{
-    if (mine.has_ring && mine.generation == fork_generation)
+    if (io_uses_rings() && io_make_ring() == 0)
         return true;
-    mine.has_ring = false;
-    return make_ring();
+    mine.calls_left = CALLS_WITHOUT;
+    return false;
 }
 
 /* The kernel does not take requests from it. */
@@ -92,10 +123,9 @@ static bool take_result(struct ring *r, long *result)
     return taken;
 }
 
-static bool is_called_off(const struct io_call *c, const struct parker *p)
+static bool has_passed(int64_t deadline_ns)
 {
-    return parker_has(p, PARK_ENDS) ||
-           (c->deadline_ns != FUTEX_FOREVER && clock_now_ns() >= c->deadline_ns);
+    return deadline_ns != FUTEX_FOREVER && clock_now_ns() >= deadline_ns;
 }
 
 static long call_off(struct ring *r)
@@ -112,27 +142,60 @@ static long call_off(struct ring *r)
     return result == -ECANCELED ? -EINTR : result;
 }
 
+/* Until when the request may wait without being checked. */
+static int64_t first_deadline(const struct io_call *c)
+{
+    int64_t check;
+
+    if (!c->remembered)
+        return c->deadline_ns;
+    check = clock_now_ns() + CHECK_NS;
+    return c->deadline_ns != FUTEX_FOREVER && c->deadline_ns < check ? c->deadline_ns : check;
+}
+
+/* The request has waited until a deadline: does that end it? Otherwise there is a later one. */
+static bool is_late(struct io_call *c, int64_t *deadline_ns)
+{
+    if (!has_passed(*deadline_ns))
+        return false;
+    if (has_passed(c->deadline_ns))
+        return true;
+    c->remembered = false;
+    *deadline_ns = c->deadline_ns;
+    return io_look_again(c->user.fd) != IO_BY_REQUEST;
+}
+
+/* The end of a request: by its deadline, by a bit, or since it should not have waited at all. */
+static long end_request(const struct io_call *c, const struct parker *p, struct ring *r)
+{
+    long result;
+
+    if (ring_prepared(r)) {
+        ring_take_back(r);
+        return -EINTR;
+    }
+    result = call_off(r);
+    return result == -EINTR && !parker_has(p, PARK_ENDS) && !has_passed(c->deadline_ns) ? -EAGAIN
+                                                                                        : result;
+}
+
 /* False: the kernel has not taken the request, and will not. */
 static bool by_request(struct io_call *c, struct parker *p, long *result)
 {
     struct ring *r = &mine.ring;
     struct io_uring_sqe *sqe = ring_prepare(r);
+    int64_t deadline_ns = first_deadline(c);
 
     memcpy(sqe, &c->request, sizeof *sqe);
     sqe->user_data = ++mine.id;
     for (;;) {
-        int error = ring_enter(r, 1, c->deadline_ns, &p->word, PARK_ENDS);
+        int error = ring_enter(r, 1, deadline_ns, &p->word, PARK_ENDS);
 
         if (take_result(r, result))
             break;
-        if (is_called_off(c, p)) {
-            if (!ring_prepared(r)) {
-                *result = call_off(r);
-                break;
-            }
-            ring_take_back(r);
-            *result = -EINTR;
-            return true;
+        if (parker_has(p, PARK_ENDS) || is_late(c, &deadline_ns)) {
+            *result = end_request(c, p, r);
+            break;
         }
         if (error && error != -EINTR && error != -ETIME && ring_prepared(r))
             return false;
@@ -184,9 +247,20 @@ static bool is_no_answer(long result)
     return result == -EAGAIN || result == -EALREADY;
 }
 
-static void raise_sigpipe(void)
+/* A request that finds its peer gone. A call that waits prefers the reason that the socket has for
+ * that, and raises a signal only if there is none. */
+static long broken(const struct io_call *c)
 {
-    syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), SIGPIPE);
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    if (IO_NOW(SYS_getsockopt, c->request.fd, SOL_SOCKET, SO_ERROR, (long)&error, (long)&size) ==
+            0 &&
+        error)
+        return -error;
+    if (c->sigpipe)
+        syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), SIGPIPE);
+    return -EPIPE;
 }
 
 static long request_or_call(struct io_call *c, struct parker *p)
@@ -201,28 +275,17 @@ static long request_or_call(struct io_call *c, struct parker *p)
     }
     if (is_no_answer(result))
         return by_call(c, p);
-    if (result == -EPIPE && c->sigpipe)
-        raise_sigpipe();
-    return result;
+    return result == -EPIPE ? broken(c) : result;
 }
 
 long io_block(struct io_call *c, struct parker *p)
 {
     long result;
 
-    if (!mine.ready) {
-        interrupt_unblock();
-        mine.ready = true;
-    }
+    if (!mine.ready)
+        start_thread();
     parker_set(p, PARK_CALLING);
     result = request_or_call(c, p);
     parker_clear(p, PARK_CALLING);
     return result;
-}
-
-/* Before the first call: a handler for the signal has to be there before it can be sent. */
-__attribute__((constructor)) static void block_start(void)
-{
-    interrupt_start();
-    have_key = pthread_key_create(&exit_key, thread_exit) == 0;
 }

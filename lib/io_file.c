@@ -1,7 +1,8 @@
 /* Opening, syncing and other calls about files. See include/gil/io.h.
  *
  * They are system calls: a ring would hand each of them to a kernel thread, which costs more than
- * the call itself, and waits no less. They cannot be tried. */
+ * the call itself, and waits no less; and a request to open a FIFO does not wait for its other end.
+ * They cannot be tried. */
 #define _GNU_SOURCE
 #include "lib/io_impl.h"
 

@@ -61,8 +61,10 @@ struct io_call {
     const struct iovec *iov;
     int iov_count;
     size_t done;
-    off_t offset; /* of the first of them, where `aim` wants it */
-    bool sigpipe; /* the request does not raise it, but the call does */
+    off_t offset;          /* of the first of them, where `aim` wants it */
+    struct msghdr message; /* for a request of several buffers */
+    bool remembered;       /* that its request may wait: see io_way_to_wait() */
+    bool sigpipe;          /* the request does not raise it, but the call does */
 };
 
 /* ---- io.c ---- */
@@ -87,11 +89,30 @@ bool io_nonblocking(int fd);
  * what it likes, and gets EFAULT for it. */
 size_t io_bytes(const struct iovec *iov, int count);
 
+/* ---- io_hint.c ---- */
+
+/* Is it worth trying to receive from the socket? Not where the last tries of this thread would have
+ * waited, but for one now and then. The second tells what a try has come to. */
+bool io_worth_a_try(int fd);
+void io_tried(int fd, bool would_wait);
+
+/* How a call waits for the socket: not at all, with O_NONBLOCK; in a system call, where it has a time
+ * limit of its own for receiving; otherwise by a request, which knows of neither. */
+enum io_way { IO_NOT_AT_ALL, IO_BY_CALL, IO_BY_REQUEST };
+
+/* *remembered: it is what this thread found lately, which is to be checked if the request takes
+ * long. The second looks again. */
+enum io_way io_way_to_wait(int fd, bool *remembered);
+enum io_way io_look_again(int fd);
+
 /* ---- io_block.c ---- */
 
 /* Without the lock, in the thread of p: makes the call once, and returns its result; -EINTR if a
  * bit of PARK_ENDS or the deadline ended it, or, in a system call, any signal. */
 long io_block(struct io_call *c, struct parker *p);
+
+/* Makes the calling thread's ring, unless it is there. Returns 0 or -errno. */
+int io_make_ring(void);
 
 /* ---- io_close.c ---- */
 
@@ -107,6 +128,10 @@ bool io_closing(const struct io_user *u);
 bool io_uses_rings(void);
 
 /* ---- io_socket.c ---- */
+
+/* The call sends c->iov, of which c->done bytes are sent, to a socket: how it goes on after a part.
+ * Keeps its request if there may be one: after a try. */
+void io_describe_send(struct io_call *c, int flags);
 
 /* Has the socket a time limit of its own (SO_RCVTIMEO, SO_SNDTIMEO)? A request does not know it. */
 bool io_has_time_limit(int fd, int option);

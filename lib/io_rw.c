@@ -260,24 +260,29 @@ static void aim_write(struct io_call *c, const void *piece, size_t size)
         set_request(c, IORING_OP_WRITE, AT_POSITION);
 }
 
-/* The rest of what a socket took a part of: as in the plain call, there is no signal for it. */
-static void aim_send(struct io_call *c, const void *piece, size_t size)
+/* To a socket it is a send, whose request does not raise a signal where the call would not. */
+static void describe_send(struct io_call *c, const struct transfer *t)
 {
-    aim_at(c, SYS_sendto, piece, size);
-    c->args[3] = MSG_NOSIGNAL;
-    c->args[4] = c->args[5] = 0;
-    if (c->request.opcode != IORING_OP_NOP) {
+    if (c->tried && t->what == t->iov) {
+        c->message = (struct msghdr){.msg_iov = (struct iovec *)t->iov, .msg_iovlen = t->size};
+        c->request.opcode = IORING_OP_SENDMSG;
+        c->request.fd = t->fd;
+        c->request.addr = (uintptr_t)&c->message;
+        c->request.len = 1;
+    } else if (c->tried) {
         set_request(c, IORING_OP_SEND, 0);
-        c->request.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
     }
+    io_describe_send(c, 0);
 }
 
 static void describe_write(struct io_call *c, const struct transfer *t)
 {
-    bool is_socket = kind_of(t->fd) == SOCKET;
-
-    c->aim = is_socket ? aim_send : aim_write;
-    if (c->tried && !(is_socket && io_has_time_limit(t->fd, SO_SNDTIMEO)))
+    if (kind_of(t->fd) == SOCKET) {
+        describe_send(c, t);
+        return;
+    }
+    c->aim = aim_write;
+    if (c->tried)
         set_request(c, t->opcode, AT_POSITION);
 }
 

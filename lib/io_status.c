@@ -61,18 +61,15 @@ static bool is_requested_otherwise(void)
     return false;
 }
 
+/* By making the ring that the thread will use: the end of a ring disturbs its thread (ring.h). */
 static gil_io_reason try_once(void)
 {
-    struct ring ring;
     int error;
 
     if (is_requested_otherwise())
         return GIL_IO_BY_REQUEST;
-    error = ring_make(&ring, 1, 1);
-    if (error)
-        return reason_of(-error);
-    ring_free(&ring);
-    return GIL_IO_URING;
+    error = io_make_ring();
+    return error ? reason_of(-error) : GIL_IO_URING;
 }
 
 gil_io_reason gil_io_status(void)
