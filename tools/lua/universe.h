@@ -25,10 +25,11 @@
 
 /* Those who take turns with one lock: who runs, and whether it was asked to let others run. */
 struct turns {
-    pid_t holder;   /* kernel thread id of who has, or had, the lock; 0: nobody known */
-    uint32_t asked; /* has anybody asked the holder, since it looked around last? */
-    int interval;   /* instructions, as set by setcheckinterval */
-    bool by_count;  /* hand over after so many instructions if anybody waits */
+    pid_t holder;     /* kernel thread id of who has, or had, the lock; 0: nobody known */
+    uint32_t asked;   /* has anybody asked the holder, since it looked around last? */
+    uint32_t wanting; /* how many want the lock, where turns go by count */
+    int interval;     /* instructions, as set by setcheckinterval */
+    bool by_count;    /* hand over after so many instructions if anybody waits */
 };
 
 struct universe;
@@ -44,6 +45,7 @@ struct lua_thread {
     unsigned long ident;
     bool daemon;
     bool interrupted;   /* is an error to be raised here? */
+    bool wants;         /* is it among those that `wanting` counts? */
     bool poked;         /* is it to look around as soon as it runs? */
     unsigned shared_by; /* the thread and its handle, or one of them */
     int pcall_error;    /* sys.exc_info(): references in the registry, or LUA_NOREF */
@@ -72,6 +74,9 @@ struct universe {
 
 /* The calling thread's record in the universe in which it runs, or NULL. Anybody may ask. */
 extern __thread struct lua_thread *gil_lua_thread;
+
+/* Of the lock that interpreters share. */
+extern struct turns gil_lua_shared_turns;
 
 /* ---- universe.c ---- */
 
