@@ -363,19 +363,22 @@ static void enter_to_call_off(struct ring *ring, unsigned completions)
         sched_yield(); /* the kernel is out of memory for the moment */
 }
 
+static struct io_uring_sqe *prepare_surely(struct ring *ring)
+{
+    struct io_uring_sqe *sqe;
+
+    while (!(sqe = ring_prepare(ring)))
+        enter_to_call_off(ring, 0);
+    return sqe;
+}
+
 static void call_off_in_ring(gil_batch *b)
 {
     struct ring *ring = ring_of(b);
 
-    for (unsigned i = 0; i < b->count; i++) {
-        struct request *r = &b->requests[i];
-        struct io_uring_sqe *sqe;
-
-        while (r->state == IN_RING && !(sqe = ring_prepare(ring)))
-            enter_to_call_off(ring, 0);
-        if (r->state == IN_RING)
-            ring_cancel(sqe, (uintptr_t)r, 0);
-    }
+    for (unsigned i = 0; i < b->count; i++)
+        if (b->requests[i].state == IN_RING)
+            ring_cancel(prepare_surely(ring), (uintptr_t)&b->requests[i], 0);
     while (b->going)
         enter_to_call_off(ring, 1);
     ring_take_back(ring);
