@@ -10,8 +10,8 @@
  * that only passes through is gone by then. */
 #define GLANCES 24
 
-/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer,
- * so that it spins for the last few microseconds instead of being late. */
+/* The head wakes this much before the slice ends: about the slack that the kernel gives a timer, so
+ * that it asks a few microseconds early, or spins for the last few, instead of being late. */
 #define EARLY_NS 50000
 
 /* How often the head looks for deferrals, and how soon it looks again at one that it has seen:
@@ -32,13 +32,13 @@
 #define LATE_NS 100000
 
 /* What a thread is charged for interrupting the slice of another. */
-#define INTERRUPTION_NS 1500
+#define INTERRUPTION_NS 3000
 
 /* How far behind the owner a thread that does not sprint must be to ask at once. */
 #define GRANULARITY_NS 500000
 
 /* A sprinter's slice: short, since it gets the lock ahead of others. */
-#define SPRINT_NS 100000
+#define SPRINT_NS 125000
 
 /* Heap insertions a step and class: a step is one release, and this many take about half a
  * microsecond. */

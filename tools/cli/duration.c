@@ -1,7 +1,11 @@
-/* Reading durations: see duration.h. All in integers, so that "0.1s" is exactly 100000000 ns. */
+/* Reading and writing durations: see duration.h. All in integers, so that "0.1s" is exactly
+ * 100000000 ns. */
 #include "tools/cli/duration.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* "µ" is two characters of Unicode that look the same: the micro sign and the Greek letter. */
@@ -52,4 +56,41 @@ int duration_parse(const char *text, int64_t *ns)
     }
     *ns = result;
     return 0;
+}
+
+/* Three digits: as many behind the point as the part before it leaves. */
+static void three_digits(char *text, size_t size, uint64_t ns, uint64_t unit)
+{
+    int decimals = ns < 10 * unit ? 2 : ns < 100 * unit ? 1 : 0;
+    uint64_t scale = decimals == 2 ? 100 : decimals == 1 ? 10 : 1;
+    uint64_t value = ns / unit * scale + (ns % unit * scale + unit / 2) / unit;
+
+    /* 9.996 is rounded to 10.0, and not to 10.00. */
+    if (value == 1000 && decimals > 0) {
+        value /= 10;
+        scale /= 10;
+        decimals--;
+    }
+    if (decimals == 0)
+        snprintf(text, size, "%" PRIu64, value);
+    else
+        snprintf(text, size, "%" PRIu64 ".%0*" PRIu64, value / scale, decimals, value % scale);
+}
+
+char *duration_format(char text[DURATION_TEXT], uint64_t ns, int width)
+{
+    /* What would be rounded to 1000 of a unit is 1.00 of the next. */
+    bool is_s = ns >= 999500000, is_ms = ns >= 999500, is_us = ns >= 1000;
+    uint64_t unit = is_s ? NS_PER_S : is_ms ? NS_PER_MS : is_us ? NS_PER_US : 1;
+    const char *name = is_s ? "s" : is_ms ? "ms" : is_us ? "\u00b5s" : "ns";
+    char number[DURATION_TEXT / 2];
+    /* The micro sign is two bytes wide, but one column. */
+    int name_width = width + (is_us && !is_ms);
+
+    if (is_us)
+        three_digits(number, sizeof number, ns, unit);
+    else
+        snprintf(number, sizeof number, "%" PRIu64, ns);
+    snprintf(text, DURATION_TEXT, "%*s", name_width, strcat(strcat(number, " "), name));
+    return text;
 }

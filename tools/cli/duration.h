@@ -1,4 +1,4 @@
-/* Durations on the command line: "5ms", "0.5ms", "250us", "1s".
+/* Durations on the command line, "5ms", "0.5ms", "250us", "1s", and in what is printed: "5.00 ms".
  *
  * Invariant: a duration always names its unit, so that no command has to say which one it means. */
 #ifndef GIL_CLI_DURATION_H
@@ -14,5 +14,11 @@
  * are cut off. Returns 0 and sets *ns (0 or more), or -1 when text is anything else or too large.
  */
 int duration_parse(const char *text, int64_t *ns);
+
+#define DURATION_TEXT 64 /* bytes */
+
+/* Writes a duration with three digits ("734 ns", "5.40 ms", "12.3 s"; from 1000 s on with all of
+ * them), after as many blanks as make it `width` columns wide (32 at most). Returns text. */
+char *duration_format(char text[DURATION_TEXT], uint64_t ns, int width);
 
 #endif

@@ -50,7 +50,8 @@ static _Thread_local struct {
 } me;
 
 static int64_t first_interval_ns;
-static bool closed; /* the interpreter has destroyed its GIL */
+static bool closed;   /* the interpreter has destroyed its GIL */
+static bool any_late; /* some thread has come out of lock(mutex) without the lock */
 
 /* Where PyEval_SaveThread keeps its return address, counted from its frame; 0: not known. */
 static uintptr_t save_thread_frame;
@@ -65,7 +66,7 @@ void *py_real_slow(const char *name)
 
 static inline bool in_gil(const void *object)
 {
-    return unlikely((uintptr_t)object - py_gil < PY_GIL_SIZE);
+    return likely((uintptr_t)object - py_gil < PY_GIL_SIZE);
 }
 
 static inline bool is_gil_mutex(const pthread_mutex_t *m)
@@ -99,6 +100,16 @@ static inline void note_tstate(void)
 {
     me.tstate = last_holder();
     me.interpreter = *(void **)((char *)me.tstate + py_runtime.tstate_interpreter);
+}
+
+/* PyThreadState_Swap, noticed at the next drop. The state may be deleted by now otherwise, and is not
+ * looked at. */
+static __attribute__((cold, noinline)) void note_swap(void)
+{
+    void *old = me.tstate;
+
+    note_tstate();
+    PROBE(swap, old, me.tstate);
 }
 
 /* ---- Drop requests. ---- */
@@ -162,7 +173,10 @@ static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
         gil_lock_set_interval(&py_lock, interval);
     if (me.interpreter && me.interpreter != py_main_interpreter())
         flags |= WAIT_ASK; /* whoever is responsible may be of another interpreter */
+    n->tstate = me.tstate;
     me.late = !lock_acquire_slow(l, n, FUTEX_FOREVER, flags, must_exit);
+    if (me.late)
+        relaxed_store(&any_late, true);
     return 0;
 }
 
@@ -183,6 +197,8 @@ static __attribute__((cold, noinline)) int take_late(void)
 {
     struct lock *l = the_lock();
 
+    if (!me.late)
+        return 0;
     if (!lock_acquire_slow(l, node_of(l), clock_now_ns() + lock_interval(l), 0, NULL))
         pthread_exit(NULL);
     me.late = false;
@@ -208,6 +224,7 @@ static __attribute__((noinline)) int drop_slow(struct lock *l, struct node *n, u
     if (main)
         py_clear_request(main); /* first: a request made from now on is for the next owner */
     me.site = site;
+    n->tstate = me.tstate;
     if (site_defers(site))
         py_deferral_pending = gil_lock_release_deferred(&py_lock);
     else
@@ -317,8 +334,8 @@ HOT static int mutex_lock(pthread_mutex_t *m)
 
     if (!in_gil(m))
         return pthread_mutex_lock(m);
-    if (!is_gil_mutex(m))
-        return unlikely(me.late) ? take_late() : 0;
+    if (!likely(is_gil_mutex(m)))
+        return unlikely(relaxed_load(&any_late)) ? take_late() : 0;
     n = thread_nodes;
     if (unlikely(!n || n->lock != l))
         return lock_first();
@@ -341,7 +358,7 @@ HOT static int mutex_unlock(pthread_mutex_t *m)
 
     if (!in_gil(m))
         return pthread_mutex_unlock(m);
-    if (!is_gil_mutex(m))
+    if (!likely(is_gil_mutex(m)))
         return 0;
     n = thread_nodes;
     if (unlikely(!n || n->lock != l || relaxed_load(&n->state) != NODE_HELD))
@@ -353,7 +370,7 @@ HOT static int mutex_unlock(pthread_mutex_t *m)
         return 0;
     }
     if (unlikely(last_holder() != me.tstate))
-        note_tstate(); /* PyThreadState_Swap. Otherwise it may be deleted by now: not looked at */
+        note_swap();
     if (likely(lock_release_fast(l, n)))
         return 0;
     return drop_slow(
