@@ -66,6 +66,10 @@ LIB_OBJ  := $(call obj,$(LIB_SRC))
 # The library for programs built with GIL_NO_THREADS, from the same sources.
 NOTHREADS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads/%.o)
 
+# Both again for programs that look on at each step of the lock's protocol.
+STEPS_OBJ           := $(LIB_SRC:%.c=$(BUILD)/obj/steps/%.o)
+NOTHREADS_STEPS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads-steps/%.o)
+
 # An empty HAVE_PYTHON leaves out the drop-in and the test programs that need Python's headers.
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
@@ -117,6 +121,14 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/obj/nothreads/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -c -o $@ $<
+
+$(BUILD)/obj/steps/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -c -o $@ $<
+
+$(BUILD)/obj/nothreads-steps/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -DLOCK_STEPS -c -o $@ $<
 
 # The drop-in reads the interpreter's own headers, and unwinds through its wrappers (thread
 # cancellation, C++ frames).
@@ -181,12 +193,14 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	    $(CHECK) -pthread
 
 # With a library of their own, which calls the test at each step of the protocol.
-STEP_UNIT := $(addprefix $(BUILD)/tests/,races windows statesteps nothreads)
-$(BUILD)/tests/nothreads: BASE += -DGIL_NO_THREADS
-$(STEP_UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
+STEP_UNIT := $(addprefix $(BUILD)/tests/,races windows statesteps)
+$(STEP_UNIT): $(STEPS_OBJ)
+$(BUILD)/tests/nothreads: $(NOTHREADS_STEPS_OBJ)
+$(BUILD)/tests/nothreads: private BASE += -DGIL_NO_THREADS
+$(STEP_UNIT) $(BUILD)/tests/nothreads: $(BUILD)/tests/%: tests/unit/%.c
 	@mkdir -p $(@D)
-	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) \
-	    $(CHECK) -pthread
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $< $(filter %.o,$^) $(LDFLAGS) $(CHECK) \
+	    -pthread
 
 $(BUILD)/tests/%.so: tests/%module.c
 	@mkdir -p $(@D)
@@ -349,9 +363,9 @@ $(CXX_LOCKS:%=$(BUILD)/bench/locks/%): $(BUILD)/bench/locks/%: tools/bench/locks
 	    $(filter %.o,$^) $(LDFLAGS) $(LOCK_LIBS) $(BUILD)/libgil.a -pthread
 
 # With a library of its own, which calls the program at each step of the protocol.
-$(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(LIB_SRC)
+$(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(STEPS_OBJ)
 	@mkdir -p $(@D)
-	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) -pthread
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $< $(filter %.o,$^) $(LDFLAGS) -pthread
 
 bench-programs: $(BENCH_BIN) $(LOCK_BIN)
 
