@@ -254,7 +254,7 @@ check:
 	@tests/run
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
-fault-programs: $(BUILD)/tests/fault/scenario $(BUILD)/tests/fault/fault.so
+fault-programs: $(addprefix $(BUILD)/tests/fault/,scenario threads fault.so)
 lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress \
     $(BUILD)/tests/interp/model
 
@@ -311,6 +311,7 @@ fault:
 	@tools/deps.sh build check
 	@$(MAKE) --no-print-directory test-programs
 	@FULL=1 tests/fault/lock.test
+	@FULL=1 tests/fault/threads.test
 	@FULL=1 tests/fault/python.test
 
 check-python:
