@@ -17,6 +17,9 @@
 /* For one call and its cancellation; and kernel threads for what a ring cannot do otherwise. */
 enum { RING_ENTRIES = 2, RING_WORKERS = 2 };
 
+/* When a request waits for so long, what is remembered of its socket is checked. */
+#define CHECK_NS INT64_C(5000000)
+
 /* A thread that could not have a ring tries again after so many calls. */
 enum { CALLS_WITHOUT = 64 };
 
@@ -120,10 +123,9 @@ static bool take_result(struct ring *r, long *result)
     return taken;
 }
 
-static bool is_called_off(const struct io_call *c, const struct parker *p)
+static bool has_passed(int64_t deadline_ns)
 {
-    return parker_has(p, PARK_ENDS) ||
-           (c->deadline_ns != FUTEX_FOREVER && clock_now_ns() >= c->deadline_ns);
+    return deadline_ns != FUTEX_FOREVER && clock_now_ns() >= deadline_ns;
 }
 
 static long call_off(struct ring *r)
@@ -140,27 +142,60 @@ static long call_off(struct ring *r)
     return result == -ECANCELED ? -EINTR : result;
 }
 
+/* Until when the request may wait without being checked. */
+static int64_t first_deadline(const struct io_call *c)
+{
+    int64_t check;
+
+    if (!c->remembered)
+        return c->deadline_ns;
+    check = clock_now_ns() + CHECK_NS;
+    return c->deadline_ns != FUTEX_FOREVER && c->deadline_ns < check ? c->deadline_ns : check;
+}
+
+/* The request has waited until a deadline: does that end it? Otherwise there is a later one. */
+static bool is_late(struct io_call *c, int64_t *deadline_ns)
+{
+    if (!has_passed(*deadline_ns))
+        return false;
+    if (has_passed(c->deadline_ns))
+        return true;
+    c->remembered = false;
+    *deadline_ns = c->deadline_ns;
+    return io_look_again(c->user.fd) != IO_BY_REQUEST;
+}
+
+/* The end of a request: by its deadline, by a bit, or since it should not have waited at all. */
+static long end_request(const struct io_call *c, const struct parker *p, struct ring *r)
+{
+    long result;
+
+    if (ring_prepared(r)) {
+        ring_take_back(r);
+        return -EINTR;
+    }
+    result = call_off(r);
+    return result == -EINTR && !parker_has(p, PARK_ENDS) && !has_passed(c->deadline_ns) ? -EAGAIN
+                                                                                        : result;
+}
+
 /* False: the kernel has not taken the request, and will not. */
 static bool by_request(struct io_call *c, struct parker *p, long *result)
 {
     struct ring *r = &mine.ring;
     struct io_uring_sqe *sqe = ring_prepare(r);
+    int64_t deadline_ns = first_deadline(c);
 
     memcpy(sqe, &c->request, sizeof *sqe);
     sqe->user_data = ++mine.id;
     for (;;) {
-        int error = ring_enter(r, 1, c->deadline_ns, &p->word, PARK_ENDS);
+        int error = ring_enter(r, 1, deadline_ns, &p->word, PARK_ENDS);
 
         if (take_result(r, result))
             break;
-        if (is_called_off(c, p)) {
-            if (!ring_prepared(r)) {
-                *result = call_off(r);
-                break;
-            }
-            ring_take_back(r);
-            *result = -EINTR;
-            return true;
+        if (parker_has(p, PARK_ENDS) || is_late(c, &deadline_ns)) {
+            *result = end_request(c, p, r);
+            break;
         }
         if (error && error != -EINTR && error != -ETIME && ring_prepared(r))
             return false;

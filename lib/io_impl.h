@@ -63,6 +63,7 @@ struct io_call {
     size_t done;
     off_t offset;          /* of the first of them, where `aim` wants it */
     struct msghdr message; /* for a request of several buffers */
+    bool remembered;       /* that its request may wait: see io_way_to_wait() */
     bool sigpipe;          /* the request does not raise it, but the call does */
 };
 
@@ -87,6 +88,22 @@ bool io_nonblocking(int fd);
 /* The bytes that the buffers hold. Only after a system call that has read them: a caller may pass
  * what it likes, and gets EFAULT for it. */
 size_t io_bytes(const struct iovec *iov, int count);
+
+/* ---- io_hint.c ---- */
+
+/* Is it worth trying to receive from the socket? Not where the last tries of this thread would have
+ * waited, but for one now and then. The second tells what a try has come to. */
+bool io_worth_a_try(int fd);
+void io_tried(int fd, bool would_wait);
+
+/* How a call waits for the socket: not at all, with O_NONBLOCK; in a system call, where it has a time
+ * limit of its own for receiving; otherwise by a request, which knows of neither. */
+enum io_way { IO_NOT_AT_ALL, IO_BY_CALL, IO_BY_REQUEST };
+
+/* *remembered: it is what this thread found lately, which is to be checked if the request takes
+ * long. The second looks again. */
+enum io_way io_way_to_wait(int fd, bool *remembered);
+enum io_way io_look_again(int fd);
 
 /* ---- io_block.c ---- */
 

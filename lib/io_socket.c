@@ -56,26 +56,33 @@ static bool is_final(int fd, int flags, long result)
 
 /* ---- Receiving ---- */
 
-static bool may_try_receive(int flags)
+static bool may_try_receive(int fd, int flags, int64_t timeout_ns)
 {
-    return !(flags & MSG_WAITALL);
+    return !(flags & MSG_WAITALL) &&
+           (flags & MSG_DONTWAIT || timeout_ns == 0 || io_worth_a_try(fd));
 }
 
-/* A request for a whole goes on after a part by itself, whatever signals come. */
-static bool whole_by_request(int fd, int flags)
+/* After a try. */
+static bool is_received(int fd, int flags, long got)
 {
-    return !(flags & (MSG_DONTWAIT | MSG_PEEK | MSG_OOB)) && !io_nonblocking(fd);
+    bool would_wait = got == -EAGAIN && !(flags & MSG_DONTWAIT);
+
+    io_tried(fd, would_wait);
+    return !would_wait;
 }
 
-/* Waits for what could not be received at once. */
-static ssize_t receive(struct io_call *c, int flags, int64_t timeout_ns)
+/* Waits for what could not be received at once. A request for a whole (MSG_WAITALL) goes on after a
+ * part by itself, whatever signals come. */
+static ssize_t receive(struct io_call *c, bool tried, int flags, int64_t timeout_ns)
 {
-    int fd = c->user.fd;
+    enum io_way way = io_way_to_wait(c->user.fd, &c->remembered);
 
-    c->tried = may_try_receive(flags);
+    if (way == IO_NOT_AT_ALL && tried)
+        return io_end(c->ts, -EAGAIN); /* the try's own result */
+    c->tried = tried;
     c->request.msg_flags = (uint32_t)flags;
-    if (!(c->tried || whole_by_request(fd, flags)) || c->request.len == 0 ||
-        io_has_time_limit(fd, SO_RCVTIMEO))
+    if (way != IO_BY_REQUEST || c->request.len == 0 || flags & (MSG_DONTWAIT | MSG_OOB) ||
+        (flags & MSG_WAITALL && flags & MSG_PEEK))
         drop_request(c);
     return io_wait(c, timeout_ns);
 }
@@ -83,17 +90,18 @@ static ssize_t receive(struct io_call *c, int flags, int64_t timeout_ns)
 ssize_t gil_recv_for(int fd, void *buf, size_t size, int flags, int64_t timeout_ns)
 {
     struct thread_state *ts = need_to_run("gil_recv");
+    bool tried = may_try_receive(fd, flags, timeout_ns);
     struct io_call c;
 
-    if (may_try_receive(flags)) {
+    if (tried) {
         long got = IO_NOW(SYS_recvfrom, fd, (long)buf, (long)size, flags | MSG_DONTWAIT, 0, 0);
 
-        if (is_final(fd, flags, got))
+        if (is_received(fd, flags, got))
             return io_end(ts, got);
     }
     c = socket_call("gil_recv", ts, SYS_recvfrom, fd, IORING_OP_RECV, buf, size);
     c.args[3] = flags;
-    return receive(&c, flags, timeout_ns);
+    return receive(&c, tried, flags, timeout_ns);
 }
 
 ssize_t gil_recv(int fd, void *buf, size_t size, int flags)
@@ -106,13 +114,14 @@ ssize_t gil_recvfrom_for(int fd, void *buf, size_t size, int flags, struct socka
                          socklen_t *from_size, int64_t timeout_ns)
 {
     struct thread_state *ts = need_to_run("gil_recvfrom");
+    bool tried = may_try_receive(fd, flags, timeout_ns);
     struct io_call c;
 
-    if (may_try_receive(flags)) {
+    if (tried) {
         long got = IO_NOW(SYS_recvfrom, fd, (long)buf, (long)size, flags | MSG_DONTWAIT, (long)from,
                           (long)from_size);
 
-        if (is_final(fd, flags, got))
+        if (is_received(fd, flags, got))
             return io_end(ts, got);
     }
     c = socket_call("gil_recvfrom", ts, SYS_recvfrom, fd, from ? IORING_OP_NOP : IORING_OP_RECV,
@@ -120,7 +129,7 @@ ssize_t gil_recvfrom_for(int fd, void *buf, size_t size, int flags, struct socka
     c.args[3] = flags;
     c.args[4] = (long)from;
     c.args[5] = (long)from_size;
-    return receive(&c, flags, timeout_ns);
+    return receive(&c, tried, flags, timeout_ns);
 }
 
 ssize_t gil_recvfrom(int fd, void *buf, size_t size, int flags, struct sockaddr *from,
@@ -132,17 +141,18 @@ ssize_t gil_recvfrom(int fd, void *buf, size_t size, int flags, struct sockaddr 
 ssize_t gil_recvmsg_for(int fd, struct msghdr *message, int flags, int64_t timeout_ns)
 {
     struct thread_state *ts = need_to_run("gil_recvmsg");
+    bool tried = may_try_receive(fd, flags, timeout_ns);
     struct io_call c;
 
-    if (may_try_receive(flags)) {
+    if (tried) {
         long got = IO_NOW(SYS_recvmsg, fd, (long)message, flags | MSG_DONTWAIT);
 
-        if (is_final(fd, flags, got))
+        if (is_received(fd, flags, got))
             return io_end(ts, got);
     }
     c = socket_call("gil_recvmsg", ts, SYS_recvmsg, fd, IORING_OP_RECVMSG, message, 1);
     c.args[2] = flags;
-    return receive(&c, flags, timeout_ns);
+    return receive(&c, tried, flags, timeout_ns);
 }
 
 ssize_t gil_recvmsg(int fd, struct msghdr *message, int flags)

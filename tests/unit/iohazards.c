@@ -41,6 +41,12 @@ static void keep_first_page(int fd)
     ck_assert_int_eq(pread(fd, page, sizeof page, 0), sizeof page);
 }
 
+#define AGAIN(call)                                                                                \
+    do {                                                                                           \
+        ck_assert_int_eq(call, -1);                                                                \
+        ck_assert_int_eq(errno, EAGAIN);                                                           \
+    } while (0)
+
 START_TEST(o_nonblock)
 {
     struct sockaddr_in at;
@@ -55,11 +61,6 @@ START_TEST(o_nonblock)
     fcntl(ends[1], F_SETFL, O_NONBLOCK);
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     fcntl(server, F_SETFL, O_NONBLOCK);
-#define AGAIN(call)                                                                                \
-    do {                                                                                           \
-        ck_assert_int_eq(call, -1);                                                                \
-        ck_assert_int_eq(errno, EAGAIN);                                                           \
-    } while (0)
     AGAIN(gil_read(ends[0], &c, 1));
     AGAIN(gil_read(pair[0], &c, 1));
     AGAIN(gil_recv(pair[0], &c, 1, 0));
@@ -72,6 +73,81 @@ START_TEST(o_nonblock)
     while (gil_send(pair[0], some, 60000, 0) > 0)
         ;
     AGAIN(gil_send(pair[0], some, 60000, 0));
+}
+END_TEST
+
+/* A thread that has waited for the socket before remembers that it may. */
+static void wait_for(int fd, int peer, int times)
+{
+    for (int i = 0; i < times; i++) {
+        pthread_t writer = start(write_two, &peer);
+
+        ck_assert_int_eq(gil_recv(fd, some, 2, 0), 2);
+        join(writer);
+    }
+}
+
+START_TEST(o_nonblock_that_is_set_later)
+{
+    begin_io(_i);
+    make_pair(ends);
+    gil_restore_thread(test_state);
+    for (int i = 0; i < 12; i++) {
+        wait_for(ends[0], ends[1], i);
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        AGAIN(gil_recv(ends[0], some, 2, 0));
+        AGAIN(gil_recv_for(ends[0], some, 2, 0, LONG_NS));
+        fcntl(ends[0], F_SETFL, 0);
+    }
+}
+END_TEST
+
+START_TEST(a_time_limit_that_is_set_later)
+{
+    const struct timeval limit = {.tv_usec = 10000};
+
+    begin_io(_i);
+    make_pair(ends);
+    gil_restore_thread(test_state);
+    wait_for(ends[0], ends[1], 5);
+    ck_assert_int_eq(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    AGAIN(gil_recv(ends[0], some, 2, 0));
+    AGAIN(gil_recv(ends[0], some, 2, 0));
+}
+END_TEST
+
+START_TEST(a_number_that_becomes_another_files)
+{
+    int fresh[2];
+
+    begin_io(_i);
+    make_pair(ends);
+    gil_restore_thread(test_state);
+    wait_for(ends[0], ends[1], 5);
+    make_pair(fresh);
+    fcntl(fresh[0], F_SETFL, O_NONBLOCK);
+    ck_assert_int_eq(dup2(fresh[0], ends[0]), ends[0]);
+    AGAIN(gil_recv(ends[0], some, 2, 0));
+    wait_for(fresh[1], fresh[0], 20);
+    ck_assert_int_eq(close(ends[0]), 0);
+    ck_assert_int_eq(gil_recv(ends[0], some, 2, 0), -1);
+    ck_assert_int_eq(errno, EBADF);
+}
+END_TEST
+
+/* What is there is taken, whether or not there is a try. */
+START_TEST(data_that_is_there_after_many_waits)
+{
+    begin_io(_i);
+    make_pair(ends);
+    gil_restore_thread(test_state);
+    wait_for(ends[0], ends[1], 5);
+    for (int i = 0; i < 30; i++) {
+        ck_assert_int_eq(write(ends[1], "ab", 2), 2);
+        ck_assert_int_eq(gil_recv_for(ends[0], some, 2, 0, 0), 2);
+        ck_assert_int_eq(write(ends[1], "ab", 2), 2);
+        ck_assert_int_eq(gil_recv(ends[0], some, 2, 0), 2);
+    }
 }
 END_TEST
 
@@ -454,6 +530,10 @@ int main(void)
 
     tcase_set_timeout(tc, 30);
     ADD_BOTH(tc, o_nonblock);
+    ADD_BOTH(tc, o_nonblock_that_is_set_later);
+    ADD_BOTH(tc, a_time_limit_that_is_set_later);
+    ADD_BOTH(tc, a_number_that_becomes_another_files);
+    ADD_BOTH(tc, data_that_is_there_after_many_waits);
     ADD_BOTH(tc, ecanceled_near_signals);
     ADD_BOTH(tc, short_reads_on_partly_cached_files);
     ADD_BOTH(tc, partial_sends);
