@@ -13,7 +13,7 @@ packages_of() {
     build) echo gcc libc6-dev libpython3.11-dev liblua5.4-dev python3 systemtap-sdt-dev ;;
     check) echo check lua5.4 pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo) echo wrk ;;
-    bench) echo wrk g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
+    bench) echo wrk lua5.4 g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
     coverage) echo gcovr ;;
     aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
     *)
