@@ -14,7 +14,7 @@ packages_of() {
         clang llvm bpftool libbpf-dev ;;
     check) echo check lua5.4 pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo) echo wrk ;;
-    bench) echo wrk g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
+    bench) echo wrk lua5.4 g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
     coverage) echo gcovr ;;
     aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
     *)
