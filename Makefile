@@ -55,8 +55,11 @@ WERROR   ?=
 COMPILE   = $(CC) $(BASE) $(CFLAGS) $(WERROR) -MMD -MP
 LDFLAGS  ?=
 
-LIB_SRC  := $(wildcard lib/*.c kernel-helpers/*.c)
-CLI_SRC  := $(wildcard tools/cli/*.c)
+# What only the command needs of the kernel.
+CLI_HELP := $(addprefix kernel-helpers/,elf.c uprobe.c)
+
+LIB_SRC  := $(filter-out $(CLI_HELP),$(wildcard lib/*.c kernel-helpers/*.c))
+CLI_SRC  := $(wildcard tools/cli/*.c) $(CLI_HELP)
 PY_SRC   := $(wildcard tools/python/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 
@@ -81,6 +84,15 @@ LUA_SRC     := $(wildcard tools/lua/*.c)
 LUA_MODULE  := $(if $(HAVE_LUA),$(BUILD)/lua/gil.so $(patsubst tools/lua/%,$(BUILD)/lua/%, \
                  $(wildcard tools/lua/gil/*.lua)))
 
+# An empty HAVE_BPF leaves out the tracer; the commands that need it say so.
+BPF_CLANG   ?= clang
+BPFTOOL     ?= $(firstword $(shell command -v bpftool) $(wildcard /usr/sbin/bpftool))
+HAVE_BPF    := $(and $(shell command -v $(BPF_CLANG)),$(BPFTOOL),$(wildcard /usr/include/bpf/bpf.h))
+TRACER_SRC  := $(wildcard tools/cli/tracer*.c)
+CLI_SRC     := $(filter-out $(if $(HAVE_BPF),%/notracer.c,$(TRACER_SRC) %/python311.c) \
+                 $(if $(HAVE_PYTHON),,%/python311.c),$(CLI_SRC))
+CLI_LIBS    := $(if $(HAVE_BPF),-lbpf)
+
 TEST_SRC    := $(wildcard tests/*/*.c tests/*/*.cc)
 TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(TEST_SRC))
 STEP_SRC    := $(addprefix tests/stress/,lock_stress.c turns.c stops.c)
@@ -99,6 +111,10 @@ all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/
 ifeq ($(HAVE_PYTHON),)
 	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): libgil-python3.11.so is left" \
 	      "out (make deps installs them)"
+endif
+ifeq ($(HAVE_BPF),)
+	@echo "make: no clang, bpftool or libbpf: gil record and gil trace are left out (make deps" \
+	      "installs them)"
 endif
 ifeq ($(HAVE_LUA),)
 	@echo "make: no Lua 5.4 headers in $(LUA_INCLUDE): lua/gil.so is left out (make deps installs" \
@@ -153,7 +169,25 @@ $(SHARED): %: %.$(SOVERSION)
 $(BUILD)/cli.a: $(call obj,$(filter-out %/main.c,$(CLI_SRC)))
 
 $(BUILD)/gil: $(call obj,tools/cli/main.c) $(BUILD)/cli.a $(BUILD)/libgil.a
-	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ -pthread
+	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) -pthread
+
+# The BPF programs, and a header that has them as bytes. Debug information stays out; the types that
+# the kernel needs stay in.
+MULTIARCH := $(shell $(CC) -print-multiarch)
+
+$(BUILD)/bpf/tracer.bpf.o: bpf/tracer.bpf.c $(wildcard bpf/*.h) include/gil/trace.h
+	@mkdir -p $(@D)
+	$(call say,BPF,$<) $(BPF_CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra $(WERROR) -I. \
+	    -I/usr/include/$(MULTIARCH) -c -o $@ $<
+	@llvm-strip -g $@ 2>/dev/null || :
+
+$(BUILD)/bpf/tracer.skel.h: $(BUILD)/bpf/tracer.bpf.o
+	$(call say,SKEL,$@) $(BPFTOOL) gen skeleton $< name tracer_bpf >$@ 2>/dev/null
+
+TRACER_OBJ := $(call obj,$(TRACER_SRC))
+$(TRACER_OBJ): $(BUILD)/bpf/tracer.skel.h
+$(TRACER_OBJ): BASE += -isystem $(BUILD)/bpf $(if $(HAVE_PYTHON),-DHAVE_PYTHON)
+$(BUILD)/obj/tools/cli/python311.o: BASE += -I$(PYTHON_INCLUDE)
 
 $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/python/dropin.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(@F) \

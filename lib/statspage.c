@@ -80,9 +80,15 @@ static gil_stats_page *make_page(void)
     return fresh;
 }
 
+/* NULL: there is none yet. */
+static gil_stats_page *made_page(void)
+{
+    return __atomic_load_n(&page, __ATOMIC_ACQUIRE);
+}
+
 static gil_stats_page *the_page(void)
 {
-    gil_stats_page *p = __atomic_load_n(&page, __ATOMIC_ACQUIRE);
+    gil_stats_page *p = made_page();
 
     return p ? p : make_page();
 }
@@ -136,7 +142,7 @@ static unsigned place_of_lock(gil_stats_page *p, const struct lock *l)
 
 gil_stats_entry *stats_of_ended(const struct lock *l, gil_stats_histograms **histograms)
 {
-    gil_stats_page *p = __atomic_load_n(&page, __ATOMIC_ACQUIRE);
+    gil_stats_page *p = made_page();
     unsigned i = p ? find_lock(p, l) : 0;
 
     if (!i)
@@ -224,7 +230,7 @@ void stats_start(struct node *n, const struct lock *l)
 
 void stats_end(struct node *n, const struct lock *l)
 {
-    gil_stats_page *p = page;
+    gil_stats_page *p = made_page();
     unsigned place;
 
     if (n->shares_counters || !relaxed_load(&n->stats->threads))
@@ -290,13 +296,14 @@ void stats_forget_lock(const struct lock *l)
 {
     gil_stats_histograms *histograms;
     gil_stats_entry *entry = stats_of_ended(l, &histograms), *all;
+    gil_stats_page *p = made_page();
 
     if (!entry)
         return;
-    all = &page->locks[0];
-    move_counters(&all->stats, &page->lock_histograms[0], &entry->stats, histograms);
+    all = &p->locks[0];
+    move_counters(&all->stats, &p->lock_histograms[0], &entry->stats, histograms);
     __atomic_fetch_add(&all->stats.threads, entry->stats.threads, __ATOMIC_RELAXED);
     relaxed_store(&entry->stats.threads, 0);
     relaxed_store(&entry->lock, 0);
-    __atomic_store_n(&page->lock_of[entry - page->locks], 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&p->lock_of[entry - p->locks], 0, __ATOMIC_RELEASE);
 }

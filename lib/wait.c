@@ -198,7 +198,10 @@ static bool take_if_free(struct lock *l, struct node *n, struct sight *last, boo
     if (now.word & WORD_LOCKED)
         return false;
     if (now.word & WORD_DEFERRED) {
-        now.count = relaxed_load(&word_node(now.word)->stats->deferred);
+        /* The thread may have ended since, and its node be another's: then the word differs. */
+        const gil_thread_stats *stats = relaxed_load(&word_node(now.word)->stats);
+
+        now.count = relaxed_load(&stats->deferred);
         if (now.word != last->word || now.count != last->count) {
             *last = now;
             *look_again = true;

@@ -3,6 +3,7 @@
 A test script is a few lines that run a Lua program, which speaks TAP itself (tap.lua), or a program
 in terms of tests/cli/cli.py."""
 import os
+import re
 import shutil
 import sys
 
@@ -29,6 +30,19 @@ def lua(text, *words, timeout=30, options=()):
     """Runs a program that is given as text; the result is that of run()."""
     need_lua()
     return run("lua5.4", *options, "-e", text, *words, env=ENVIRONMENT, timeout=timeout)
+
+
+def passes(program, *words, under=(), timeout=120):
+    """Runs a program of this folder that says TAP, by the command `under` if there is one: each of
+    its tests has to pass. Returns what it printed."""
+    need_lua()
+    result = run(*under, "lua5.4", os.path.join(HERE, program), *words, env=ENVIRONMENT,
+                 timeout=timeout)
+    planned = re.search(r"^1\.\.([1-9]\d*)$", result.stdout, re.MULTILINE)
+    passed = len(re.findall(r"^ok ", result.stdout, re.MULTILINE))
+    assert result.returncode == 0 and planned and passed == int(planned[1]), (
+        f"{program} ended with {result.returncode}:\n{result.stdout[-4000:]}{result.stderr[-4000:]}")
+    return result.stdout
 
 
 def become(program, *words):

@@ -331,7 +331,7 @@ static int read_chunk(struct record_reader *r)
 
 int record_reader_visit(struct record_reader *r, const struct record_visitor *visitor, void *arg)
 {
-    int status;
+    int status = 0;
 
     while (r->end_ns == 0 && (status = read_chunk(r)) == 1) {
         while (r->at < r->end && r->end_ns == 0) {

@@ -2,7 +2,8 @@
  * in C are in this library, the others in Lua files beside it. */
 #include "tools/lua/universe.h"
 
-static const char *const modules[] = {"thread", "threading", "queue", "sys", "time"};
+static const char *const modules[] = {"thread", "threading", "queue",
+                                      "sys",    "time",      "interpreters"};
 
 GIL_LUA_MODULE int luaopen_gil(lua_State *L);
 GIL_LUA_MODULE int luaopen_gil(lua_State *L)

@@ -56,21 +56,36 @@ static void store(uint32_t *p, uint32_t value)
     __atomic_store_n(p, value, __ATOMIC_SEQ_CST);
 }
 
+/* Where turns go by count, one who wants the lock may not be waiting yet when the holder looks
+ * around: it looks again after as many instructions. */
+static bool wanted(const struct turns *turns)
+{
+    return load(&turns->asked) || load(&turns->wanting);
+}
+
 /* ---- The hooks ---- */
 
 static void look_if_asked(lua_State *L)
 {
     struct lua_thread *t = gil_lua_thread;
 
-    if (t && (load(&t->turns->asked) || t->poked))
+    if (t && (wanted(t->turns) || t->poked))
         gil_lua_look(L);
 }
 
+/* Where turns go by count, it stays as long as somebody waits: setting it takes time for each frame
+ * of the coroutine. */
 static void only_asked(lua_State *L, lua_Debug *ar)
 {
+    const struct lua_thread *t = gil_lua_thread;
+    bool stays = t && t->turns->by_count && t->turns->interval == lua_gethookcount(L);
+
     (void)ar;
-    lua_sethook(L, NULL, 0, 0);
+    if (!stays)
+        lua_sethook(L, NULL, 0, 0);
     look_if_asked(L);
+    if (stays && !wanted(t->turns))
+        lua_sethook(L, NULL, 0, 0);
 }
 
 static void forwarding(lua_State *L, lua_Debug *ar)
@@ -123,7 +138,7 @@ static void take_hook_away(lua_State *L)
 
 static void hook_if_asked(struct lua_thread *t)
 {
-    if (!changing_hooks && t->current && (load(&t->turns->asked) || t->poked))
+    if (!changing_hooks && t->current && (wanted(t->turns) || t->poked))
         set_hook(t->turns, t->current);
 }
 
@@ -172,17 +187,28 @@ void gil_lua_poke(struct lua_thread *t)
 
 static void on_resumed(gil_event event, gil_thread_state *ts, void *arg)
 {
+    struct lua_thread *t = gil_lua_thread;
+
     (void)event, (void)ts, (void)arg;
-    if (gil_lua_thread)
-        gil_lua_runs(gil_lua_thread);
+    if (!t)
+        return;
+    if (t->wants)
+        __atomic_sub_fetch(&t->turns->wanting, 1, __ATOMIC_SEQ_CST);
+    t->wants = false;
+    gil_lua_runs(t);
 }
 
 /* Whoever wants the lock asks for it at once where turns go by count. */
 static void on_ready(gil_event event, gil_thread_state *ts, void *arg)
 {
+    struct lua_thread *t = gil_lua_thread;
+
     (void)event, (void)ts, (void)arg;
-    if (gil_lua_thread && gil_lua_thread->turns->by_count)
-        ask(gil_lua_thread->turns);
+    if (!t || !t->turns->by_count)
+        return;
+    t->wants = true;
+    __atomic_add_fetch(&t->turns->wanting, 1, __ATOMIC_SEQ_CST);
+    ask(t->turns);
 }
 
 static void tell_once(void)

@@ -25,10 +25,11 @@
 
 /* Those who take turns with one lock: who runs, and whether it was asked to let others run. */
 struct turns {
-    pid_t holder;   /* kernel thread id of who has, or had, the lock; 0: nobody known */
-    uint32_t asked; /* has anybody asked the holder, since it looked around last? */
-    int interval;   /* instructions, as set by setcheckinterval */
-    bool by_count;  /* hand over after so many instructions if anybody waits */
+    pid_t holder;     /* kernel thread id of who has, or had, the lock; 0: nobody known */
+    uint32_t asked;   /* has anybody asked the holder, since it looked around last? */
+    uint32_t wanting; /* how many want the lock, where turns go by count */
+    int interval;     /* instructions, as set by setcheckinterval */
+    bool by_count;    /* hand over after so many instructions if anybody waits */
 };
 
 struct universe;
@@ -44,6 +45,7 @@ struct lua_thread {
     unsigned long ident;
     bool daemon;
     bool interrupted;   /* is an error to be raised here? */
+    bool wants;         /* is it among those that `wanting` counts? */
     bool poked;         /* is it to look around as soon as it runs? */
     unsigned shared_by; /* the thread and its handle, or one of them */
     int pcall_error;    /* sys.exc_info(): references in the registry, or LUA_NOREF */
@@ -66,12 +68,16 @@ struct universe {
     bool ended;            /* the Lua state is about to go */
     bool closing;          /* daemons end as soon as they look around */
     gil_thread_event left; /* set when a thread ends */
+    struct pool *pool;     /* memory for small blocks, or NULL */
     void *sentinel;        /* the newest one, whose finalizer ends the threads */
     int kbytes;            /* that Lua used when that was made */
 };
 
 /* The calling thread's record in the universe in which it runs, or NULL. Anybody may ask. */
 extern __thread struct lua_thread *gil_lua_thread;
+
+/* Of the lock that interpreters share. */
+extern struct turns gil_lua_shared_turns;
 
 /* ---- universe.c ---- */
 
@@ -98,6 +104,14 @@ void gil_lua_end_threads(struct universe *u);
 
 /* The newest sentinel is finalized first: to be called whenever a thread is started. */
 void gil_lua_new_sentinel(lua_State *L, struct universe *u);
+
+/* ---- memory.c ---- */
+
+/* Has L, the state of u, take its small blocks from u's pool, if it used the usual allocator. */
+void gil_lua_use_pool(struct universe *u, lua_State *L);
+
+/* Gives the pool back, after the state was closed. */
+void gil_lua_end_pool(struct universe *u);
 
 /* ---- turns.c ---- */
 
