@@ -55,8 +55,11 @@ WERROR   ?=
 COMPILE   = $(CC) $(BASE) $(CFLAGS) $(WERROR) -MMD -MP
 LDFLAGS  ?=
 
-LIB_SRC  := $(wildcard lib/*.c kernel-helpers/*.c)
-CLI_SRC  := $(wildcard tools/cli/*.c)
+# What only the command needs of the kernel.
+CLI_HELP := $(addprefix kernel-helpers/,elf.c uprobe.c)
+
+LIB_SRC  := $(filter-out $(CLI_HELP),$(wildcard lib/*.c kernel-helpers/*.c))
+CLI_SRC  := $(wildcard tools/cli/*.c) $(CLI_HELP)
 PY_SRC   := $(wildcard tools/python/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 
@@ -65,6 +68,10 @@ LIB_OBJ  := $(call obj,$(LIB_SRC))
 
 # The library for programs built with GIL_NO_THREADS, from the same sources.
 NOTHREADS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads/%.o)
+
+# Both again for programs that look on at each step of the lock's protocol.
+STEPS_OBJ           := $(LIB_SRC:%.c=$(BUILD)/obj/steps/%.o)
+NOTHREADS_STEPS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads-steps/%.o)
 
 # An empty HAVE_PYTHON leaves out the drop-in and the test programs that need Python's headers.
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
@@ -76,6 +83,15 @@ HAVE_LUA    := $(wildcard $(LUA_INCLUDE)/lua.h)
 LUA_SRC     := $(wildcard tools/lua/*.c)
 LUA_MODULE  := $(if $(HAVE_LUA),$(BUILD)/lua/gil.so $(patsubst tools/lua/%,$(BUILD)/lua/%, \
                  $(wildcard tools/lua/gil/*.lua)))
+
+# An empty HAVE_BPF leaves out the tracer; the commands that need it say so.
+BPF_CLANG   ?= clang
+BPFTOOL     ?= $(firstword $(shell command -v bpftool) $(wildcard /usr/sbin/bpftool))
+HAVE_BPF    := $(and $(shell command -v $(BPF_CLANG)),$(BPFTOOL),$(wildcard /usr/include/bpf/bpf.h))
+TRACER_SRC  := $(wildcard tools/cli/tracer*.c)
+CLI_SRC     := $(filter-out $(if $(HAVE_BPF),%/notracer.c,$(TRACER_SRC) %/python311.c) \
+                 $(if $(HAVE_PYTHON),,%/python311.c),$(CLI_SRC))
+CLI_LIBS    := $(if $(HAVE_BPF),-lbpf)
 
 TEST_SRC    := $(wildcard tests/*/*.c tests/*/*.cc)
 TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(TEST_SRC))
@@ -95,6 +111,10 @@ all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/
 ifeq ($(HAVE_PYTHON),)
 	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): libgil-python3.11.so is left" \
 	      "out (make deps installs them)"
+endif
+ifeq ($(HAVE_BPF),)
+	@echo "make: no clang, bpftool or libbpf: gil record and gil trace are left out (make deps" \
+	      "installs them)"
 endif
 ifeq ($(HAVE_LUA),)
 	@echo "make: no Lua 5.4 headers in $(LUA_INCLUDE): lua/gil.so is left out (make deps installs" \
@@ -117,6 +137,14 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/obj/nothreads/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -c -o $@ $<
+
+$(BUILD)/obj/steps/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -c -o $@ $<
+
+$(BUILD)/obj/nothreads-steps/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(COMPILE) -DGIL_NO_THREADS -DLOCK_STEPS -c -o $@ $<
 
 # The drop-in reads the interpreter's own headers, and unwinds through its wrappers (thread
 # cancellation, C++ frames).
@@ -141,7 +169,25 @@ $(SHARED): %: %.$(SOVERSION)
 $(BUILD)/cli.a: $(call obj,$(filter-out %/main.c,$(CLI_SRC)))
 
 $(BUILD)/gil: $(call obj,tools/cli/main.c) $(BUILD)/cli.a $(BUILD)/libgil.a
-	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ -pthread
+	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) -pthread
+
+# The BPF programs, and a header that has them as bytes. Debug information stays out; the types that
+# the kernel needs stay in.
+MULTIARCH := $(shell $(CC) -print-multiarch)
+
+$(BUILD)/bpf/tracer.bpf.o: bpf/tracer.bpf.c $(wildcard bpf/*.h) include/gil/trace.h
+	@mkdir -p $(@D)
+	$(call say,BPF,$<) $(BPF_CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra $(WERROR) -I. \
+	    -I/usr/include/$(MULTIARCH) -c -o $@ $<
+	@llvm-strip -g $@ 2>/dev/null || :
+
+$(BUILD)/bpf/tracer.skel.h: $(BUILD)/bpf/tracer.bpf.o
+	$(call say,SKEL,$@) $(BPFTOOL) gen skeleton $< name tracer_bpf >$@ 2>/dev/null
+
+TRACER_OBJ := $(call obj,$(TRACER_SRC))
+$(TRACER_OBJ): $(BUILD)/bpf/tracer.skel.h
+$(TRACER_OBJ): BASE += -isystem $(BUILD)/bpf $(if $(HAVE_PYTHON),-DHAVE_PYTHON)
+$(BUILD)/obj/tools/cli/python311.o: BASE += -I$(PYTHON_INCLUDE)
 
 $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/python/dropin.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(@F) \
@@ -181,12 +227,14 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libgil.a
 	    $(CHECK) -pthread
 
 # With a library of their own, which calls the test at each step of the protocol.
-STEP_UNIT := $(addprefix $(BUILD)/tests/,races windows statesteps nothreads)
-$(BUILD)/tests/nothreads: BASE += -DGIL_NO_THREADS
-$(STEP_UNIT): $(BUILD)/tests/%: tests/unit/%.c $(LIB_SRC)
+STEP_UNIT := $(addprefix $(BUILD)/tests/,races windows statesteps)
+$(STEP_UNIT): $(STEPS_OBJ)
+$(BUILD)/tests/nothreads: $(NOTHREADS_STEPS_OBJ)
+$(BUILD)/tests/nothreads: private BASE += -DGIL_NO_THREADS
+$(STEP_UNIT) $(BUILD)/tests/nothreads: $(BUILD)/tests/%: tests/unit/%.c
 	@mkdir -p $(@D)
-	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) \
-	    $(CHECK) -pthread
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $< $(filter %.o,$^) $(LDFLAGS) $(CHECK) \
+	    -pthread
 
 $(BUILD)/tests/%.so: tests/%module.c
 	@mkdir -p $(@D)
@@ -240,7 +288,7 @@ check:
 	@tests/run
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
-fault-programs: $(BUILD)/tests/fault/scenario $(BUILD)/tests/fault/fault.so
+fault-programs: $(addprefix $(BUILD)/tests/fault/,scenario threads fault.so)
 lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress \
     $(BUILD)/tests/interp/model
 
@@ -297,6 +345,7 @@ fault:
 	@tools/deps.sh build check
 	@$(MAKE) --no-print-directory test-programs
 	@FULL=1 tests/fault/lock.test
+	@FULL=1 tests/fault/threads.test
 	@FULL=1 tests/fault/python.test
 
 check-python:
@@ -349,9 +398,9 @@ $(CXX_LOCKS:%=$(BUILD)/bench/locks/%): $(BUILD)/bench/locks/%: tools/bench/locks
 	    $(filter %.o,$^) $(LDFLAGS) $(LOCK_LIBS) $(BUILD)/libgil.a -pthread
 
 # With a library of its own, which calls the program at each step of the protocol.
-$(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(LIB_SRC)
+$(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(STEPS_OBJ)
 	@mkdir -p $(@D)
-	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $(filter %.c,$^) $(LDFLAGS) -pthread
+	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $< $(filter %.o,$^) $(LDFLAGS) -pthread
 
 bench-programs: $(BENCH_BIN) $(LOCK_BIN)
 

@@ -10,5 +10,6 @@
 #include <gil/thread.h>
 #include <gil/sync.h>
 #include <gil/io.h>
+#include <gil/batch.h>
 
 #endif

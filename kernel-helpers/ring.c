@@ -227,6 +227,13 @@ void ring_take_back(struct ring *r)
     __atomic_store_n(r->sq_tail, r->prepared, __ATOMIC_RELEASE);
 }
 
+uint64_t ring_take_back_last(struct ring *r)
+{
+    r->prepared--;
+    __atomic_store_n(r->sq_tail, r->prepared, __ATOMIC_RELEASE);
+    return r->sqes[r->prepared & (r->sq_entries - 1)].user_data;
+}
+
 void ring_cancel(struct io_uring_sqe *request, uint64_t user_data, uint64_t own_user_data)
 {
     request->opcode = IORING_OP_ASYNC_CANCEL;

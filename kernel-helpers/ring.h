@@ -49,9 +49,11 @@ void ring_free(struct ring *r);
  * submission takes. */
 struct io_uring_sqe *ring_prepare(struct ring *r);
 
-/* Requests that were prepared, and not taken by the kernel yet; and how to take them back. */
+/* Requests that were prepared, and not taken by the kernel yet; and how to take them back, all or
+ * the last one, whose user_data it returns. */
 uint32_t ring_prepared(const struct ring *r);
 void ring_take_back(struct ring *r);
+uint64_t ring_take_back_last(struct ring *r);
 
 /* Submits what was prepared, and waits until there are `completions` to take, or until deadline_ns
  * (CLOCK_MONOTONIC, or FUTEX_FOREVER), or until the thread is interrupted: word and bits as for

@@ -45,19 +45,15 @@ long io_end(struct thread_state *ts, long result)
 
 /* ---- Waiting ---- */
 
-/* Why a call without a result ends: -errno, or 0: it does not. A pending interrupt is for the next
- * call when this one has done something already. */
-static long reason(struct io_call *c, struct parker *p)
+long io_reason(struct parker *p, int64_t deadline_ns, bool interrupts)
 {
-    if (io_closing(&c->user))
-        return -EBADF;
-    if (!c->done && parker_has(p, PARK_INTERRUPTED)) {
+    if (interrupts && parker_has(p, PARK_INTERRUPTED)) {
         parker_forget(p, PARK_INTERRUPTED);
         return -EINTR;
     }
     if (parker_has(p, PARK_INTERRUPTED | PARK_SIGNALLED))
         return -ERESTART;
-    if (c->deadline_ns != FUTEX_FOREVER && clock_now_ns() >= c->deadline_ns)
+    if (deadline_ns != FUTEX_FOREVER && clock_now_ns() >= deadline_ns)
         return -ETIMEDOUT;
     return 0;
 }
@@ -71,28 +67,36 @@ static long block(struct io_call *c, struct parker *p)
         result = io_block(c, p);
         if (result != -EINTR)
             return result;
-        why = reason(c, p);
+        /* An interrupt is for the next call when this one has done something already. */
+        why = io_closing(&c->user) ? -EBADF : io_reason(p, c->deadline_ns, !c->done);
     } while (!why);
     return why;
 }
 
-/* Aims the call at what is left: one buffer, or the rest of it. False: nothing is. */
-static bool aim_at_rest(struct io_call *c)
+bool io_rest(const struct iovec *iov, int count, size_t done, struct iovec *rest)
 {
-    size_t skip = c->done;
+    for (int i = 0; i < count; i++) {
+        char *start = iov[i].iov_base;
+        size_t size = iov[i].iov_len;
 
-    for (int i = 0; i < c->iov_count; i++) {
-        const char *start = c->iov[i].iov_base;
-        size_t size = c->iov[i].iov_len;
-
-        if (skip >= size) {
-            skip -= size;
-            continue;
+        if (done < size) {
+            *rest = (struct iovec){start + done, size - done};
+            return true;
         }
-        c->aim(c, start + skip, size - skip);
-        return true;
+        done -= size;
     }
     return false;
+}
+
+/* Aims the call at what is left. False: nothing is. */
+static bool aim_at_rest(struct io_call *c)
+{
+    struct iovec rest;
+
+    if (!io_rest(c->iov, c->iov_count, c->done, &rest))
+        return false;
+    c->aim(c, rest.iov_base, rest.iov_len);
+    return true;
 }
 
 /* As the kernel does it: what ends the transfer early, after a part of it, is left for the next
@@ -113,8 +117,9 @@ static long block_for_all(struct io_call *c, struct parker *p)
 }
 
 /* With the calling thread known as a user of the file. */
-static long block_as_user(struct io_call *c, struct parker *p)
+static long block_as_user(void *arg, struct parker *p)
 {
+    struct io_call *c = arg;
     long result;
 
     io_enlist(&c->user, p);
@@ -123,22 +128,28 @@ static long block_as_user(struct io_call *c, struct parker *p)
     return result;
 }
 
-long io_wait(struct io_call *c, int64_t timeout_ns)
+long io_wait_in(const char *function, struct thread_state *ts,
+                long (*fn)(void *arg, struct parker *p), void *arg)
 {
     struct parker *p = parker_self();
     long result;
 
+    for (;;) {
+        state_suspend(function, ts);
+        result = fn(arg, p);
+        state_resume(function, ts);
+        if (result != -ERESTART)
+            return result;
+        parker_forget(p, PARK_SIGNALLED);
+        if (gil_check_signals() != 0)
+            return -EINTR;
+    }
+}
+
+long io_wait(struct io_call *c, int64_t timeout_ns)
+{
     if (timeout_ns == 0 && c->tried)
         return io_result(-ETIMEDOUT);
     c->deadline_ns = futex_deadline(timeout_ns);
-    for (;;) {
-        state_suspend(c->function, c->ts);
-        result = block_as_user(c, p);
-        state_resume(c->function, c->ts);
-        if (result != -ERESTART)
-            return io_result(result);
-        parker_forget(p, PARK_SIGNALLED);
-        if (gil_check_signals() != 0)
-            return io_result(-EINTR);
-    }
+    return io_result(io_wait_in(c->function, c->ts, block_as_user, c));
 }

@@ -14,97 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* For one call and its cancellation; and kernel threads for what a ring cannot do otherwise. */
-enum { RING_ENTRIES = 2, RING_WORKERS = 2 };
-
 /* When a request waits for so long, what is remembered of its socket is checked. */
 #define CHECK_NS INT64_C(5000000)
 
-/* A thread that could not have a ring tries again after so many calls. */
-enum { CALLS_WITHOUT = 64 };
-
-static _Thread_local struct {
-    bool ready;     /* the thread has made such a call */
-    bool has_ring;  /* made in this process */
-    int calls_left; /* without a ring */
-    uint32_t generation;
-    uint64_t id; /* of the last request */
-    struct ring ring;
-} mine;
-
-static pthread_key_t exit_key;
-static bool have_key;
-
-/* ---- The thread's ring ---- */
-
-/* In a forked child a ring is its parent's. */
-static bool is_there(void)
-{
-    return mine.has_ring && mine.generation == fork_generation;
-}
-
-static void thread_exit(void *arg)
-{
-    (void)arg;
-    if (is_there())
-        ring_free(&mine.ring);
-    mine.has_ring = false;
-}
-
-/* A process that makes no such call has neither the handler nor the key. */
-static void start_process(void)
-{
-    interrupt_start();
-    have_key = pthread_key_create(&exit_key, thread_exit) == 0;
-}
-
-static void start_thread(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, start_process);
-    interrupt_unblock();
-    mine.ready = true;
-}
-
-int io_make_ring(void)
-{
-    int error;
-
-    if (is_there())
-        return 0;
-    if (!mine.ready)
-        start_thread();
-    if (!have_key || pthread_setspecific(exit_key, &mine) != 0)
-        return -ENOMEM;
-    error = ring_make(&mine.ring, RING_ENTRIES, RING_WORKERS);
-    mine.generation = fork_generation;
-    mine.has_ring = !error;
-    return error;
-}
-
-static bool has_ring(void)
-{
-    if (is_there())
-        return true;
-    if (mine.calls_left > 0) {
-        mine.calls_left--;
-        return false;
-    }
-    if (io_uses_rings() && io_make_ring() == 0)
-        return true;
-    mine.calls_left = CALLS_WITHOUT;
-    return false;
-}
-
-/* The kernel does not take requests from it. */
-static void lose_ring(void)
-{
-    ring_take_back(&mine.ring);
-    ring_free(&mine.ring);
-    mine.has_ring = false;
-    mine.calls_left = CALLS_WITHOUT;
-}
+static _Thread_local uint64_t last_id; /* of the thread's requests */
 
 /* ---- As a request ---- */
 
@@ -115,7 +28,7 @@ static bool take_result(struct ring *r, long *result)
     bool taken = false;
 
     while (ring_next(r, &cqe)) {
-        if (cqe.user_data != mine.id)
+        if (cqe.user_data != last_id)
             continue; /* of a cancellation, earlier on */
         *result = cqe.res;
         taken = true;
@@ -132,7 +45,7 @@ static long call_off(struct ring *r)
 {
     long result = 0;
 
-    ring_cancel(ring_prepare(r), mine.id, 0);
+    ring_cancel(ring_prepare(r), last_id, 0);
     do {
         int error = ring_enter(r, 1, FUTEX_FOREVER, NULL, 0);
 
@@ -180,14 +93,13 @@ static long end_request(const struct io_call *c, const struct parker *p, struct 
 }
 
 /* False: the kernel has not taken the request, and will not. */
-static bool by_request(struct io_call *c, struct parker *p, long *result)
+static bool by_request(struct io_call *c, struct parker *p, struct ring *r, long *result)
 {
-    struct ring *r = &mine.ring;
     struct io_uring_sqe *sqe = ring_prepare(r);
     int64_t deadline_ns = first_deadline(c);
 
     memcpy(sqe, &c->request, sizeof *sqe);
-    sqe->user_data = ++mine.id;
+    sqe->user_data = ++last_id;
     for (;;) {
         int error = ring_enter(r, 1, deadline_ns, &p->word, PARK_ENDS);
 
@@ -265,12 +177,13 @@ static long broken(const struct io_call *c)
 
 static long request_or_call(struct io_call *c, struct parker *p)
 {
+    struct ring *r = c->request.opcode == IORING_OP_NOP ? NULL : io_ring(IO_RING_OF_CALLS);
     long result;
 
-    if (c->request.opcode == IORING_OP_NOP || !has_ring())
+    if (!r)
         return by_call(c, p);
-    if (!by_request(c, p, &result)) {
-        lose_ring();
+    if (!by_request(c, p, r, &result)) {
+        io_lose_ring(IO_RING_OF_CALLS);
         return by_call(c, p);
     }
     if (is_no_answer(result))
@@ -282,8 +195,7 @@ long io_block(struct io_call *c, struct parker *p)
 {
     long result;
 
-    if (!mine.ready)
-        start_thread();
+    io_start_thread();
     parker_set(p, PARK_CALLING);
     result = request_or_call(c, p);
     parker_clear(p, PARK_CALLING);

@@ -82,6 +82,19 @@ long io_end(struct thread_state *ts, long result);
 /* Waits for a call's result, and ends the call. */
 long io_wait(struct io_call *c, int64_t timeout_ns);
 
+/* Calls fn(arg, the thread's parker) without the lock; again, after the signals' functions have
+ * run, for as long as it returns -ERESTART. Returns its result, or -EINTR. */
+long io_wait_in(const char *function, struct thread_state *ts,
+                long (*fn)(void *arg, struct parker *p), void *arg);
+
+/* Why a wait that has not come to anything yet ends: -errno, -ERESTART: a signal has come, or 0: it
+ * does not. With `interrupts`, a pending one is taken; otherwise it is for the next call. */
+long io_reason(struct parker *p, int64_t deadline_ns, bool interrupts);
+
+/* The part of the buffers that comes after `done` bytes: one buffer, or the rest of it. False:
+ * there is none. */
+bool io_rest(const struct iovec *iov, int count, size_t done, struct iovec *rest);
+
 /* Does the file, or its open file description, give EAGAIN instead of waiting? */
 bool io_nonblocking(int fd);
 
@@ -111,8 +124,25 @@ enum io_way io_look_again(int fd);
  * bit of PARK_ENDS or the deadline ended it, or, in a system call, any signal. */
 long io_block(struct io_call *c, struct parker *p);
 
-/* Makes the calling thread's ring, unless it is there. Returns 0 or -errno. */
-int io_make_ring(void);
+/* ---- io_ring.c ---- */
+
+enum io_ring_use { IO_RING_OF_CALLS, IO_RING_OF_BATCHES, IO_RINGS };
+
+/* Before the calling thread is interrupted in its first call. */
+void io_start_thread(void);
+
+/* Makes a ring of the calling thread's, unless it is there. Returns 0 or -errno. */
+int io_make_ring(enum io_ring_use use);
+
+/* The ring, or NULL: the thread cannot have one now. The second gives up one that does not take
+ * requests from the thread any more. */
+struct ring *io_ring(enum io_ring_use use);
+void io_lose_ring(enum io_ring_use use);
+
+/* ---- batch_wait.c ---- */
+
+/* The calling thread ends. */
+void batch_thread_exit(void);
 
 /* ---- io_close.c ---- */
 

@@ -68,7 +68,7 @@ static gil_io_reason try_once(void)
 
     if (is_requested_otherwise())
         return GIL_IO_BY_REQUEST;
-    error = io_make_ring();
+    error = io_make_ring(IO_RING_OF_CALLS);
     return error ? reason_of(-error) : GIL_IO_URING;
 }
 

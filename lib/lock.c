@@ -185,7 +185,8 @@ static void begin_slice(struct lock *l, const struct node *owner, int64_t now)
 
     if (!l->deferred_in_slice && l->watch)
         relaxed_store(&l->watch, l->watch - 1);
-    l->deferred_in_slice = false;
+    if (l->deferred_in_slice) /* its cache line then stays shared from owner to owner */
+        l->deferred_in_slice = false;
     relaxed_store(&l->slice_start, now);
     relaxed_store(&l->least, least ? least->served : 0);
     relaxed_store(&l->sharers, l->queue.count + 1);

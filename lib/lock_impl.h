@@ -108,11 +108,12 @@ struct lock {
     gil_drop_request_fn *on_drop;
     void *on_drop_arg;
     uint32_t policy;
-    uint32_t spinners;  /* waiters that spin at the moment */
     bool owner_may_end; /* a thread that ends while it owns the lock leaves it taken, for ever */
     /* The owner's own. */
     struct runqueue queue __attribute__((aligned(64)));
     bool deferred_in_slice; /* a deferral was tried since slice_start */
+    /* Waiters that spin at the moment: away from what an owner reads when it hands the lock over. */
+    uint32_t spinners __attribute__((aligned(64)));
 };
 
 _Static_assert(sizeof(struct lock) <= sizeof(gil_lock), "gil_lock is large enough");

@@ -10,10 +10,11 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo gcc libc6-dev libpython3.11-dev liblua5.4-dev python3 systemtap-sdt-dev ;;
+    build) echo gcc libc6-dev libpython3.11-dev liblua5.4-dev python3 systemtap-sdt-dev \
+        clang llvm bpftool libbpf-dev ;;
     check) echo check lua5.4 pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo) echo wrk ;;
-    bench) echo wrk g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
+    bench) echo wrk lua5.4 g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
     coverage) echo gcovr ;;
     aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
     *)

@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -266,6 +267,16 @@ FAILS_IN_LIBRARY(int, __register_atfork, errno,
 FAILS_IN_LIBRARY(void *, mmap, MAP_FAILED,
                  (void *at, size_t size, int protection, int flags, int fd, off_t offset),
                  (at, size, protection, flags, fd, offset))
+FAILS_IN_LIBRARY(int, pthread_attr_setstacksize, errno, (pthread_attr_t * attr, size_t size),
+                 (attr, size))
+
+FAILS_IN_LIBRARY(int, memfd_create, -1, (const char *name, unsigned flags), (name, flags))
+FAILS_IN_LIBRARY(int, ftruncate, -1, (int fd, off_t size), (fd, size))
+FAILS_IN_LIBRARY(int, fstat, -1, (int fd, struct stat *about), (fd, about))
+FAILS_IN_LIBRARY(int, sigaction, -1,
+                 (int signum, const struct sigaction *action, struct sigaction *before),
+                 (signum, action, before))
+FAILS_IN_LIBRARY(void *, aligned_alloc, NULL, (size_t alignment, size_t size), (alignment, size))
 FAILS_IN_LIBRARY(int, sched_getcpu, -1, (void), ())
 FAILS_IN_LIBRARY(int, sched_getaffinity, -1, (pid_t pid, size_t size, cpu_set_t *set),
                  (pid, size, set))
@@ -351,16 +362,19 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, str
     return hit("clock_nanosleep") ? errno : REAL(clock_nanosleep)(clock, flags, time, left);
 }
 
-int fcntl64(int fd, int command, ...)
-{
-    va_list list;
-    void *argument;
-
-    va_start(list, command);
-    argument = va_arg(list, void *);
-    va_end(list);
-    return HIT(fcntl64) ? -1 : REAL(fcntl64)(fd, command, argument);
-}
+#define FAILS_FCNTL(name)                                                                          \
+    int name(int fd, int command, ...)                                                             \
+    {                                                                                              \
+        va_list list;                                                                              \
+        void *argument;                                                                            \
+                                                                                                   \
+        va_start(list, command);                                                                   \
+        argument = va_arg(list, void *);                                                           \
+        va_end(list);                                                                              \
+        return HIT(name) ? -1 : REAL(name)(fd, command, argument);                                 \
+    }
+FAILS_FCNTL(fcntl)
+FAILS_FCNTL(fcntl64)
 
 /* Returns the errno. */
 int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict how,

@@ -139,7 +139,7 @@ static int see_event(const struct gil_event *event, void *arg)
 
 static int see_loss(unsigned int loss, const char *name, uint64_t count, void *arg)
 {
-    ck_assert_uint_eq(loss, TRACER_LOSS_BUFFER);
+    ck_assert_uint_eq(loss, GIL_LOSS_BUFFER);
     ck_assert_str_eq(name, "events");
     ck_assert_uint_eq(count, 17);
     ((struct seen *)arg)->losses++;
@@ -163,7 +163,7 @@ static void write_names(struct record_writer *w)
     record_write_thread(
         w, &(struct record_thread){.pid = 77, .tid = 78, .ns_tid = 8, .name = "worker\n"});
     record_write_function(w, 1, &handle);
-    ck_assert_int_eq(record_write_loss(w, TRACER_LOSS_BUFFER, "events", 17), 0);
+    ck_assert_int_eq(record_write_loss(w, GIL_LOSS_BUFFER, "events", 17), 0);
 }
 
 static void write_events(struct record_writer *w)

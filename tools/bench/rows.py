@@ -4,49 +4,20 @@ A row's measure(side, seconds) runs one window and gives a dictionary of figures
 one whose ratio is judged within 10 % of 1: it is measured in many short triples (stock, libgil,
 stock again), the others in a few longer rounds.
 """
-import dataclasses
 import functools
 import glob
 import json
 import os
 import resource
 import tempfile
-import typing
 
 import harness
-from harness import run_to_end, tool, window, workload
-
-
-@dataclasses.dataclass
-class Row:
-    name: str
-    measure: typing.Callable
-    shown: list  # of Figure
-    close: bool = False
-    close_seconds: float = 0.3  # a window of a close row
-    stock_range: tuple = ()  # key, least, most: what stock must show for the row to count
-    alone: str = ""  # an interpreter other than the two sides
-    on_python: bool = True  # its libgil side is an interpreter on libgil
-
-
-@dataclasses.dataclass
-class Figure:
-    key: str
-    label: str
-    unit: str = ""  # "us": a duration in microseconds
-
-
-RATE = Figure("rate", "requests/s")
-P99 = Figure("p99_us", "p99", "us")
-WORK = Figure("work", "CPU work/s")
-LATENCY = [RATE, Figure("p50_us", "p50", "us"), P99, Figure("p999_us", "p99.9", "us")]
+import rows_lua
+from harness import run_to_end, tool, window
+from row import LATENCY, P99, RATE, WORK, Figure, Row, with_work
 
 # Requests/s of stock: half the least to twice the most that was seen when the targets were set.
 STOCK_UDP = {0: (8500, 34000), 1: (56, 420), 4: (15, 88)}
-
-
-def with_work(shown, count):
-    return shown + [WORK] if count else list(shown)
 
 
 def echo(protocol, count, pause_us=0):
@@ -309,7 +280,7 @@ def lock_rows():
 
 
 ALL = [echo_rows, web_rows, waiting_rows, cpu_rows, total_rows, cost_rows, futex_rows, other_rows,
-       lock_rows]
+       lock_rows, rows_lua.rows]
 
 
 def all_rows():

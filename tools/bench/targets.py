@@ -208,7 +208,14 @@ def lock_targets():
                  lambda results: median(results["lock-crowd"], "libgil", "thread_bytes"))
 
 
-ALL = [udp_targets, other_waiting_targets, cpu_targets, total_targets, cost_targets, lock_targets]
+def lua_targets():
+    for row, what in (("lua-one", "one thread"), ("lua-asleep", "two, one sleeps")):
+        yield at_least(f"Lua, {what}: speed of plain Lua", row, 0.97, "cpu_speed",
+                       close="cpu_speed")
+
+
+ALL = [udp_targets, other_waiting_targets, cpu_targets, total_targets, cost_targets, lock_targets,
+       lua_targets]
 
 
 def near_one(results, target):

@@ -10,6 +10,8 @@
 
 static const struct command commands[] = {
     {"run", "run a program with libgil's lock as its interpreter lock", run_main},
+    {"record", "record what the lock does, for gil report", record_main},
+    {"trace", "print what the lock does, event by event", trace_main},
 };
 
 static const size_t command_count = sizeof commands / sizeof commands[0];

@@ -33,23 +33,32 @@ static int executable_folder(char *folder, size_t size)
     return 0;
 }
 
+bool preload_find(char *path, size_t size)
+{
+    char folder[PATH_MAX];
+
+    if (executable_folder(folder, sizeof folder) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(path, size, "%s/%s", folder, places[i]);
+        if (access(path, R_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The drop-in's full name, in memory that is never freed, or NULL after a complaint. */
 static char *find_dropin(void)
 {
-    char folder[PATH_MAX], path[PATH_MAX + 64];
+    char folder[PATH_MAX], path[PATH_MAX + 64], *found;
 
     if (executable_folder(folder, sizeof folder) != 0) {
         complain(EXIT_ERROR, "run: cannot find out where gil is installed: /proc/self/exe: %s",
                  strerror(errno));
         return NULL;
     }
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char *found;
-
-        snprintf(path, sizeof path, "%s/%s", folder, places[i]);
-        if (access(path, R_OK) == 0 && (found = realpath(path, NULL)))
-            return found;
-    }
+    if (preload_find(path, sizeof path) && (found = realpath(path, NULL)))
+        return found;
     complain(EXIT_ERROR,
              "run: no %s in %s or %s/../lib/gil; install libpython3.11-dev, then make "
              "(and make install) again",

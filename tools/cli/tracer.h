@@ -60,45 +60,11 @@ struct tracer_function {
     uint32_t line;    /* the first; 0: not known */
 };
 
-/* Events of one sort added up. */
-struct tracer_sum {
-    uint64_t count, sum_ns, max_ns;
-};
-
-struct tracer_histogram {
-    struct tracer_sum all;
-    const uint32_t *slots; /* GIL_SLOTS of them, see gil_slot() */
-};
-
-struct tracer_thread {
-    pid_t pid, tid;       /* as the first pid namespace numbers them */
-    pid_t ns_pid, ns_tid; /* as the process's own does */
-    char name[16];
-    struct tracer_histogram hold, wait, handoff;
-    uint64_t partial;  /* holds that began before attaching */
-    uint64_t delay_ns; /* of its hand-offs: could run, but no processor ran it */
-    uint64_t blame_ns; /* what others waited while it had the lock */
-};
-
+/* What was added up for a thread at a place. */
 struct tracer_place {
     struct gil_place place;
-    pid_t pid;
-    struct tracer_sum hold; /* holds that ended, or were seen, there */
-    struct tracer_sum wait; /* waits of threads that asked there */
-    uint64_t blame_ns;      /* what others waited while a holder was there */
-};
-
-/* What was lost, by class; each is printed where it is not 0, and named in tracer_loss_name(). */
-enum tracer_loss {
-    TRACER_LOSS_BUFFER,     /* events: the ring buffer was full */
-    TRACER_LOSS_THREADS,    /* events of threads beyond the table's size: not added up */
-    TRACER_LOSS_PLACES,     /* events whose place did not fit into the table: not added up */
-    TRACER_LOSS_FUNCTIONS,  /* functions whose name could not be read or sent */
-    TRACER_LOSS_FRAMES,     /* events whose frame could not be read: function 0 */
-    TRACER_LOSS_LINES,      /* places whose line could not be decoded: line 0 */
-    TRACER_LOSS_MISSED,     /* hits that the kernel did not run a program for */
-    TRACER_LOSS_CHILDREN,   /* child processes that could not be followed */
-    TRACER_LOSSES
+    pid_t pid, tid;
+    const struct gil_place_sums *sums;
 };
 
 struct tracer;
@@ -111,20 +77,31 @@ int tracer_attach(struct tracer *t);
  * events were handed on. 0: not yet. EINTR is no error: it returns early. */
 int tracer_poll(struct tracer *t, int timeout_ms);
 
+struct tracer_process {
+    pid_t pid, ns_pid;
+    const char *name;
+    bool recognised; /* it has a lock that the tracer knows */
+};
+
+/* Calls fn for each process that was traced so far. */
+void tracer_processes(struct tracer *t, void (*fn)(const struct tracer_process *, void *),
+                      void *arg);
+
 /* Calls fn for each thread or place that anything was added up for, as of now. */
-void tracer_threads(struct tracer *t, void (*fn)(const struct tracer_thread *, void *), void *arg);
+void tracer_threads(struct tracer *t, void (*fn)(const struct gil_thread *, void *), void *arg);
 void tracer_places(struct tracer *t, void (*fn)(const struct tracer_place *, void *), void *arg);
 
 /* A function by its number; NULL for 0 and for one whose name was lost. Valid until close. */
 const struct tracer_function *tracer_function(const struct tracer *t, uint32_t function);
 
 /* How many of a class were lost so far, and what to call them, as the end of "lost: 17 …". */
-uint64_t tracer_loss(struct tracer *t, enum tracer_loss loss);
-const char *tracer_loss_name(enum tracer_loss loss);
+uint64_t tracer_loss(struct tracer *t, enum gil_loss loss);
+const char *tracer_loss_name(enum gil_loss loss);
 
-/* The tracer's own cost so far, as the kernel knows it: how often its programs ran, and for how
- * long in all (0: the kernel does not count, kernel.bpf_stats_enabled). */
-struct tracer_sum tracer_cost(struct tracer *t);
+/* What tracing has cost the traced threads so far: hits of probes, and about how much time those
+ * took (TRACER_HIT_NS each, what `make bench` measures). */
+#define TRACER_HIT_NS 700
+struct gil_sum tracer_cost(struct tracer *t);
 
 /* The wait status of the command that was started, once it has ended; -1 before. */
 int tracer_child_status(const struct tracer *t);

@@ -193,6 +193,7 @@ static void free_interpreter(struct interpreter *i)
     if (i->universe.turns == &i->universe.own)
         gil_lua_turns_end(i->universe.turns, i->universe.interp);
     gil_interpreter_state_delete(i->universe.interp);
+    gil_lua_end_pool(&i->universe);
     free(i);
 }
 
@@ -257,6 +258,7 @@ static struct interpreter *make_interpreter(lua_State *L, bool own_lock)
         luaL_error(L, "not enough memory for an interpreter");
     }
     u->turns = own_lock ? &u->own : &gil_lua_shared_turns;
+    gil_lua_use_pool(u, S);
     gil_lua_universe_tie(u, S);
     return i;
 }

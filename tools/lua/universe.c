@@ -294,7 +294,9 @@ static struct universe *make_for_process(lua_State *L)
                       " this one with gil.interpreters");
     if (gil_initialize(GIL_LATE_THREADS_EXIT) < 0)
         luaL_error(L, "gil: %s", strerror(errno));
-    *u = (struct universe){.turns = &gil_lua_shared_turns, .interp = gil_interpreter_state_main()};
+    *u = (struct universe){
+        .turns = &gil_lua_shared_turns, .interp = gil_interpreter_state_main(), .pool = u->pool};
+    gil_lua_use_pool(u, L);
     gil_lua_universe_tie(u, main_coroutine(L));
     gil_lua_turns_begin(u->turns, NULL);
     gil_lua_universe_run(u);

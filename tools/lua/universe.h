@@ -69,6 +69,7 @@ struct universe {
     bool ended;            /* the Lua state is about to go */
     bool closing;          /* daemons end as soon as they look around */
     gil_thread_event left; /* set when a thread ends */
+    struct pool *pool;     /* memory for small blocks, or NULL */
     void *sentinel;        /* the newest one, whose finalizer ends the threads */
     int kbytes;            /* that Lua used when that was made */
 };
@@ -104,6 +105,14 @@ void gil_lua_end_threads(struct universe *u);
 
 /* The newest sentinel is finalized first: to be called whenever a thread is started. */
 void gil_lua_new_sentinel(lua_State *L, struct universe *u);
+
+/* ---- memory.c ---- */
+
+/* Has L, the state of u, take its small blocks from u's pool, if it used the usual allocator. */
+void gil_lua_use_pool(struct universe *u, lua_State *L);
+
+/* Gives the pool back, after the state was closed. */
+void gil_lua_end_pool(struct universe *u);
 
 /* ---- turns.c ---- */
 
