@@ -10,6 +10,7 @@
 
 static const struct command commands[] = {
     {"run", "run a program with libgil's lock as its interpreter lock", run_main},
+    {"report", "print what gil record has written", report_main},
 };
 
 static const size_t command_count = sizeof commands / sizeof commands[0];
