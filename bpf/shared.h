@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0)
  *
- * What BPF programs and user space share: events, and how a duration falls into a histogram.
+ * What BPF programs and user space share: events. The slots of histograms and the flags of a release
+ * are also libgil's, and come from include/gil/trace.h. Plain C without a library, for both sides.
  *
  * An event is what happened to one thread, sent when it is over. Processes and threads are the
  * kernel's numbers, those of the first pid namespace. Durations are nanoseconds, times those of
  * CLOCK_MONOTONIC. A place is a function and a line; functions are numbered from 1 as they are
- * first seen by a tracer, and 0 is one that is not known.
- *
- * A histogram has eight slots for each power of two, so that a value read back from a slot is at
- * most 12.5 % off. Slots 0 to 7 hold the values 0 to 7 ns themselves; the last slot holds all that
- * is longer than the longest octave, about 18 minutes. Plain C without a library, for both sides. */
+ * first seen by a tracer, and 0 is one that is not known. */
 #ifndef BPF_SHARED_H
 #define BPF_SHARED_H
 
 #include <linux/types.h>
+
+#include "../include/gil/trace.h"
 
 enum gil_event_kind {
     GIL_EVENT_HOLD,    /* a thread had the lock; where: see GIL_EVENT_SEEN */
@@ -60,38 +59,5 @@ struct gil_event {
         __u64 delay_ns; /* handoff: of this, the time it could run but no processor ran it */
     };
 };
-
-#define GIL_SLOT_BITS 3 /* eight slots an octave */
-#define GIL_OCTAVES   38
-#define GIL_SLOTS     (GIL_OCTAVES << GIL_SLOT_BITS)
-
-/* The slot that a duration in nanoseconds falls into. */
-static inline unsigned int gil_slot(unsigned long long ns)
-{
-    unsigned int log2 = 0, slot;
-    unsigned long long rest = ns;
-
-    if (ns < 1u << GIL_SLOT_BITS)
-        return (unsigned int)ns;
-    /* BPF has no instruction for this; unrolled halving keeps the verifier content. */
-    for (unsigned int step = 32; step; step >>= 1) {
-        if (rest >> step) {
-            rest >>= step;
-            log2 += step;
-        }
-    }
-    slot = ((log2 - GIL_SLOT_BITS + 1) << GIL_SLOT_BITS) +
-           (unsigned int)((ns >> (log2 - GIL_SLOT_BITS)) & ((1u << GIL_SLOT_BITS) - 1));
-    return slot < GIL_SLOTS ? slot : GIL_SLOTS - 1;
-}
-
-/* The shortest duration that falls into a slot, in nanoseconds. */
-static inline unsigned long long gil_slot_from(unsigned int slot)
-{
-    unsigned int octave = slot >> GIL_SLOT_BITS;
-    unsigned long long part = slot & ((1u << GIL_SLOT_BITS) - 1);
-
-    return octave == 0 ? part : (part + (1u << GIL_SLOT_BITS)) << (octave - 1);
-}
 
 #endif

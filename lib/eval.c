@@ -29,39 +29,44 @@ static bool is_over(void)
 
 /* Waits for the lock, unless the runtime that has that mark ends. */
 static __attribute__((noinline)) void wait_for_lock(const char *function, struct lock *l,
-                                                    struct node *n, uint32_t mark, unsigned flags)
+                                                    struct node *n, struct thread_state *ts,
+                                                    uint32_t mark, unsigned flags)
 {
     if (relaxed_load(&n->state) == NODE_HELD)
         state_misuse(function, current_state(), "the caller holds the lock already");
     this_thread.waits_with = mark;
+    n->tstate = ts;
     if (!lock_acquire_slow(l, n, FUTEX_FOREVER, flags, is_over))
         thread_is_late();
 }
 
-static inline void take(const char *function, struct lock *l, struct node *n, uint32_t mark)
+static inline void take(const char *function, struct lock *l, struct node *n,
+                        struct thread_state *ts, uint32_t mark)
 {
     if (!lock_acquire_fast(l, n))
-        wait_for_lock(function, l, n, mark, 0);
+        wait_for_lock(function, l, n, ts, mark, 0);
 }
 
-static inline void give_up(struct lock *l, struct node *n)
+static inline void give_up(struct lock *l, struct node *n, struct thread_state *ts)
 {
-    if (!lock_release_fast(l, n))
+    if (!lock_release_fast(l, n)) {
+        n->tstate = ts;
         lock_release_slow(l, n, RELEASE_PLAIN);
+    }
 }
 
 void domain_acquire(const char *function, struct domain *d)
 {
     struct lock *l = lock_of(&d->lock);
 
-    take(function, l, node_of(l), relaxed_load(&runtime.mark));
+    take(function, l, node_of(l), NULL, relaxed_load(&runtime.mark));
 }
 
 void domain_release(struct domain *d)
 {
     struct lock *l = lock_of(&d->lock);
 
-    give_up(l, node_of(l));
+    give_up(l, node_of(l), NULL);
 }
 
 /* ---- With a state ---- */
@@ -118,7 +123,7 @@ static ALWAYS_INLINE void resume(const char *function, struct thread_state *ts)
         struct lock *l = lock_of(&ts->domain->lock);
 
         hook(GIL_THREAD_READY, ts);
-        take(function, l, node_of(l), mark);
+        take(function, l, node_of(l), ts, mark);
         if (unlikely(relaxed_load(&ts->mark) != relaxed_load(&runtime.mark)))
             state_refuse(function, ts);
     }
@@ -150,7 +155,7 @@ static ALWAYS_INLINE void suspend(const char *function, struct thread_state *ts)
     n = node_of(l);
     need_running(function, ts, ts->domain, n);
     detach(ts);
-    give_up(l, n);
+    give_up(l, n, ts);
     hook(GIL_THREAD_SUSPENDED, ts);
 }
 
@@ -181,10 +186,11 @@ void state_hand_over(struct thread_state *ts, bool asked)
     if (!lock_wanted(l))
         return;
     detach(ts);
+    n->tstate = ts;
     lock_release_slow(l, n, RELEASE_GRANT);
     hook(GIL_THREAD_SUSPENDED, ts);
     hook(GIL_THREAD_READY, ts);
-    wait_for_lock("gil_checkpoint", l, n, relaxed_load(&ts->mark), WAIT_NO_ASK);
+    wait_for_lock("gil_checkpoint", l, n, ts, relaxed_load(&ts->mark), WAIT_NO_ASK);
     if (relaxed_load(&ts->mark) != relaxed_load(&runtime.mark))
         state_refuse("gil_checkpoint", ts);
     attach(ts);
@@ -264,9 +270,9 @@ void gil_acquire_lock(void)
 
     need_threads("gil_acquire_lock", gil_current_);
     hook(GIL_THREAD_READY, ts);
-    take("gil_acquire_lock", l, n, mark);
+    take("gil_acquire_lock", l, n, ts, mark);
     if (unlikely(relaxed_load(&runtime.mark) != mark) || (ts && !of_this_runtime(ts))) {
-        give_up(l, n);
+        give_up(l, n, ts);
         thread_is_late();
     }
     relaxed_store(&shared.current, ts);
@@ -282,7 +288,7 @@ void gil_release_lock(void)
     need_threads("gil_release_lock", gil_current_);
     need_running("gil_release_lock", ts, &shared, n);
     relaxed_store(&shared.current, NULL);
-    give_up(l, n);
+    give_up(l, n, ts);
     hook(GIL_THREAD_SUSPENDED, ts);
 }
 

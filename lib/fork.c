@@ -30,7 +30,7 @@ void lock_reset(struct lock *l)
     relaxed_store(&l->spinners, 0);
     l->deferred_in_slice = false;
     memset(&l->queue, 0, sizeof l->queue);
-    memset(&l->ended, 0, sizeof l->ended);
+    stats_forget_ended(l);
 }
 
 static void reset_lock_of(struct node *n, void *arg)
@@ -42,6 +42,7 @@ static void reset_lock_of(struct node *n, void *arg)
 
 void lock_after_fork(void)
 {
+    stats_after_fork();
     node_each(reset_lock_of, NULL);
     for (struct node *n = thread_nodes; n; n = n->sibling) {
         n->queued = false;

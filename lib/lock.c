@@ -61,6 +61,7 @@
 #include <sched.h>
 
 #include "kernel-helpers/clock.h"
+#include "lib/hold.h"
 
 static bool word_cas(struct lock *l, uintptr_t from, uintptr_t to)
 {
@@ -73,7 +74,9 @@ static void took(struct lock *l, struct node *n)
 {
     relaxed_store(&n->state, NODE_HELD);
     relaxed_store(&l->owner, n);
-    count_up(n->stats.acquires);
+    count_acquire(n);
+    if (PROBE_ATTACHED(released))
+        hold_begins_watched(n);
 }
 
 /* ---- The owner's side of the queue. ---- */
@@ -209,7 +212,7 @@ static void charge_self(struct lock *l, struct node *n, bool asked, int64_t now)
 
 static void wake(struct node *by, struct node *n)
 {
-    count_up(by->stats.futex_wakes);
+    count_up(by, futex_wakes);
     futex_wake(&n->state);
 }
 
@@ -318,6 +321,7 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
 
     sleeper = name_head(l, h, now);
     relaxed_store(&l->owner, h);
+    relaxed_store(&l->granted_by, n->tid);
     begin_slice(l, h, now);
     STEP(T6, l, h);
     while (!is_waiting(state = set_role(h, NODE_GRANTED))) {
@@ -335,7 +339,7 @@ static bool grant(struct lock *l, struct node *n, struct node *h, int64_t now)
         return false;
     }
     relaxed_store(&n->state, NODE_IDLE);
-    count_up(n->stats.handovers);
+    count_up(n, handovers);
     if (state & NODE_SLEEPING)
         wake(n, h);
     if (sleeper)
@@ -399,7 +403,7 @@ static bool defer(struct lock *l, struct node *n, struct node *h)
         word_cas(l, deferred, WORD_LOCKED))
         return false;
     relaxed_store(&n->state, NODE_DEFERRING);
-    count_up(n->stats.deferred);
+    count_up(n, deferred);
     return true;
 }
 
@@ -424,7 +428,7 @@ static bool watches(struct lock *l, struct node *h)
  * seeing that it has given up (T7, T15), unless somebody else has come: so nobody has to wait for
  * more than a step. name_head cannot do that: an owner may go on to compute for as long as it
  * likes, and until a live waiter is named, or known not to exist, nobody would ask it to stop. */
-bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how)
+static bool let_go(struct lock *l, struct node *n, enum lock_release_how how, struct hold *hold)
 {
     struct node *newest = word_node(relaxed_load(&l->word));
     bool asked;
@@ -436,22 +440,29 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
     STEP(T17, l, n);
     asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
     n->dropped = asked;
-    if (asked)
-        count_up(n->stats.forced);
+    if (asked) {
+        count_up(n, forced);
+        hold->flags = GIL_RELEASED_FORCED;
+    }
     for (;;) {
         int64_t now = clock_now_ns();
         struct node *h;
         bool directly;
 
+        hold->ended = now;
         if ((asked || how == RELEASE_GRANT) && (h = take_only_arrival(l))) {
             charge_self(l, n, asked, now);
             advance_floor(l, h);
-            if (grant(l, n, h, now))
+            hold->waiters = 1;
+            if (grant(l, n, h, now)) {
+                hold->flags |= GIL_RELEASED_GRANTED;
                 return false;
+            }
             continue;
         }
         drain(l);
         h = policy_next(l, now);
+        hold->waiters = l->queue.count;
         if (!h) {
             charge_self(l, n, asked, now);
             __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
@@ -467,8 +478,10 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
         if (how == RELEASE_DEFER && !asked) {
             if (watches(l, h)) {
                 __atomic_store_n(&l->head, h, __ATOMIC_SEQ_CST);
-                if (defer(l, n, h))
+                if (defer(l, n, h)) {
+                    hold->flags |= GIL_RELEASED_DEFERRED;
                     return true;
+                }
                 continue;
             }
             l->deferred_in_slice = true;
@@ -479,8 +492,10 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
             asked || how == RELEASE_GRANT || (h->heir_since && now - h->heir_since > HEIR_NS);
         if (directly && !is_abandoned(relaxed_load(&h->state))) {
             runqueue_remove(&l->queue, h);
-            if (grant(l, n, h, now))
+            if (grant(l, n, h, now)) {
+                hold->flags |= GIL_RELEASED_GRANTED;
                 return false;
+            }
         } else {
             if (!directly)
                 goes_away(l, n, now);
@@ -488,6 +503,17 @@ bool lock_release_slow(struct lock *l, struct node *n, enum lock_release_how how
                 return false;
         }
     }
+}
+
+/* Out of the way of the fast path, which needs no room for what is told. */
+__attribute__((noinline)) bool lock_release_slow(struct lock *l, struct node *n,
+                                                 enum lock_release_how how)
+{
+    struct hold hold = hold_ending(l, n);
+    bool deferred = let_go(l, n, how, &hold);
+
+    hold_ended(l, n, &hold);
+    return deferred;
 }
 
 static __attribute__((noinline)) void release(struct lock *l)
@@ -520,8 +546,9 @@ bool gil_lock_release_deferred(gil_lock *lock)
     if (!relaxed_load(&l->drop) && relaxed_load(&l->word) == WORD_LOCKED) {
         if (lock_release_fast(l, n))
             return false;
-        /* The common case of a loop: no clock, no queue. */
-        if (h && (relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH && defer(l, n, h))
+        /* The common case of a loop: no clock, no queue, nothing to tell. */
+        if (!PROBE_ATTACHED(released) && !n->hold.granted && h &&
+            (relaxed_load(&h->state) & NODE_ROLE) == NODE_WATCH && defer(l, n, h))
             return true;
     }
     return lock_release_slow(l, n, RELEASE_DEFER);
@@ -537,10 +564,10 @@ void lock_complete(struct lock *l, struct node *n)
     relaxed_store(&n->state, NODE_IDLE);
     STEP(T9, l, n);
     if (!word_cas(l, WORD_DEFERRED | (uintptr_t)n, WORD_HASQ)) { /* T9 */
-        count_up(n->stats.deferred_taken);
+        count_up(n, deferred_taken);
         return;
     }
-    count_up(n->stats.deferred_ended);
+    count_up(n, deferred_ended);
     if (start)
         __atomic_fetch_add(&n->charged, now - start, __ATOMIC_RELAXED);
     if (!make_heir(l, n, h)) {
@@ -568,9 +595,9 @@ void lock_hand_on(struct lock *l)
     if (relaxed_load(&n->state) == NODE_DEFERRING) {
         relaxed_store(&n->state, NODE_IDLE);
         if (word == (WORD_DEFERRED | (uintptr_t)n))
-            count_up(n->stats.deferred_ended);
+            count_up(n, deferred_ended);
         else
-            count_up(n->stats.deferred_taken);
+            count_up(n, deferred_taken);
     }
     if (!(word & (WORD_HASQ | WORD_DEFERRED)) || !lock_try_take(l, n))
         return;

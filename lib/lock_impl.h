@@ -11,6 +11,7 @@
 #include <gil/stats.h>
 
 #include "kernel-helpers/futex.h"
+#include "kernel-helpers/probe.h"
 #include "lib/runqueue.h"
 #include "lib/tunables.h"
 
@@ -57,8 +58,8 @@ struct node {
     uint32_t index;       /* pool: which node it is; never changes */
     uint32_t pool_next;   /* pool: index + 1 of the next free node */
     int64_t left;         /* when it last gave the lock up while others waited, or 0: it is back */
-    int64_t absence;      /* how long it is typically away then */
-    int cpu;              /* where its thread last got the lock after waiting; -1 unknown */
+    gil_thread_stats *stats; /* where its thread counts, in the page of counters */
+    int cpu;                 /* where its thread last got the lock after waiting; -1 unknown */
     /* What the owner of the lock needs to find the next one. */
     struct runqueue_links q __attribute__((aligned(64))); /* owner of the lock */
     int64_t served; /* GIL time used, clamped on joining; fixed while queued */
@@ -67,11 +68,21 @@ struct node {
     bool newcomer;  /* has never waited for this lock */
     bool dropped;   /* was asked to when it last released the lock */
     bool sprinter, patient; /* see policy.c; fixed while queued */
+    bool shares_counters;   /* with other threads: the page has no entry for it */
     int64_t since_call;     /* GIL time used since it last released the lock unasked */
     int64_t charged;        /* GIL time that others found it had used; added to served on joining */
     int64_t arrived;        /* when it began to wait */
     int64_t heir_since;     /* owner of the lock: when it was first passed over, or 0 */
-    struct gil_thread_stats stats;
+    int64_t absence;        /* how long it is typically away after it has given the lock up */
+    /* Its thread's own: for counters and probes, on slow paths only. */
+    gil_stats_histograms *histograms; /* perhaps shared */
+    void *tstate; /* thread state with which it waits or releases; NULL: the lock is used alone */
+    struct {
+        uint64_t number; /* which hold this is about: see hold_number() */
+        int64_t since;   /* when it began */
+        int64_t waited;  /* how long the wait before took, ns */
+        bool granted;    /* and whether the lock was granted */
+    } hold;
 } __attribute__((aligned(64)));
 
 struct lock {
@@ -80,6 +91,7 @@ struct lock {
     struct node *owner; /* who has it, or had it last */
     struct node *head;  /* the responsible waiter that an owner has named; NULL: the next to push */
     uint32_t drop;      /* somebody asked the owner to drop the lock */
+    int32_t granted_by; /* kernel thread id of who granted it last */
     struct node *asker; /* who asked last */
     struct node *absent; /* who gave it up last of its own accord, while others waited */
     int64_t made_room;   /* `left` of the absent thread that the head last made room for */
@@ -101,8 +113,6 @@ struct lock {
     /* The owner's own. */
     struct runqueue queue __attribute__((aligned(64)));
     bool deferred_in_slice; /* a deferral was tried since slice_start */
-    /* Counters of the threads that have ended. */
-    struct gil_thread_stats ended __attribute__((aligned(64)));
 };
 
 _Static_assert(sizeof(struct lock) <= sizeof(gil_lock), "gil_lock is large enough");
@@ -142,8 +152,64 @@ static inline struct node *word_node(uintptr_t word)
     return (struct node *)(word & ~(uintptr_t)WORD_FLAGS);
 }
 
-/* Counters have one writer, their thread, and are read by others. */
-#define count_up(counter) relaxed_store(&(counter), (counter) + 1)
+/* ---- Counters: see statspage.c. ---- */
+
+/* Those of a thread's own entry have one writer, their thread, and are read by others. */
+static inline void count_add(const struct node *n, uint64_t *counter, uint64_t by)
+{
+    if (unlikely(n->shares_counters))
+        __atomic_fetch_add(counter, by, __ATOMIC_RELAXED);
+    else
+        relaxed_store(counter, *counter + by);
+}
+
+/* count_up(n, forced): n's thread counts one, by the name in gil_thread_stats. io_inline, io_blocked
+ * and io_interrupted are counted by the blocking calls. */
+#define count_up(n, name) count_add(n, &(n)->stats->name, 1)
+
+/* Raises a maximum. */
+static inline void count_max(uint64_t *maximum, uint64_t value)
+{
+    uint64_t old = relaxed_load(maximum);
+
+    while (old < value && !__atomic_compare_exchange_n(maximum, &old, value, false,
+                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+/* An acquisition, by the owner: the lock keeps two threads from counting in one entry at a time. */
+static inline void count_acquire(const struct node *n)
+{
+    relaxed_store(&n->stats->acquires, n->stats->acquires + 1);
+}
+
+/* The calling thread counts in an entry of its own from now on, for n and the lock l, as from zero;
+ * makes the page when there is none yet. Where there is no room, it counts in l's entry. */
+void stats_start(struct node *n, const struct lock *l);
+
+/* n's thread has ended, or uses another lock now (l: NULL if its own was destroyed): what it has
+ * counted is added up in l's entry. */
+void stats_end(struct node *n, const struct lock *l);
+
+/* What `from` has counted becomes what `to` has, which was started for the same lock. */
+void stats_move(struct node *to, struct node *from);
+
+/* A wait of that many nanoseconds is over; a hand-off has taken that long. */
+void stats_wait(struct node *n, int64_t ns);
+void stats_handoff(struct node *n, int64_t ns);
+
+/* Forgets what the ended threads of l have counted. */
+void stats_forget_ended(const struct lock *l);
+
+/* l is no more: what was counted for it is counted for the process. */
+void stats_forget_lock(const struct lock *l);
+
+/* The entry of l's ended threads, and its histograms (NULL: not wanted); NULL if there is none. */
+gil_stats_entry *stats_of_ended(const struct lock *l, gil_stats_histograms **histograms);
+
+/* In a forked child: the counters that are shared with the parent are replaced by new ones. Entries
+ * of the calling thread have to be started again. */
+void stats_after_fork(void);
 
 /* A step of the protocol is about to be done on n, by its tag in the table at the head of lock.c.
  * Builds for the tests define LOCK_STEPS and look on there, wait, or raise a signal. */
@@ -205,7 +271,7 @@ static inline bool word_fast_cas(struct lock *l, uintptr_t from, uintptr_t to, i
 
 /* Takes the lock if it is free and nobody waits for it. The node says HELD before the lock is
  * taken: see fork.c. */
-static inline bool lock_acquire_fast(struct lock *l, struct node *n)
+static inline bool lock_take_free(struct lock *l, struct node *n)
 {
     if (unlikely(relaxed_load(&n->state) != NODE_IDLE))
         return false;
@@ -213,19 +279,27 @@ static inline bool lock_acquire_fast(struct lock *l, struct node *n)
     STEP(T1, l, n);
     if (likely(word_fast_cas(l, 0, WORD_LOCKED, __ATOMIC_ACQUIRE))) {
         relaxed_store(&l->owner, n);
-        count_up(n->stats.acquires);
+        count_acquire(n);
         return true;
     }
     relaxed_store(&n->state, NODE_IDLE);
     return false;
 }
 
-/* Releases the lock if nobody waits for it or has asked for it. The caller owns it. */
+/* The same, unless holds are being watched. */
+static inline bool lock_acquire_fast(struct lock *l, struct node *n)
+{
+    return !PROBE_ATTACHED(released) && lock_take_free(l, n);
+}
+
+/* Releases the lock if nobody waits for it or has asked for it, and nobody watches. The caller owns
+ * it. */
 static inline bool lock_release_fast(struct lock *l, struct node *n)
 {
     STEP(T5, l, n);
     /* While anybody is queued, a slice is running. */
-    if (unlikely(relaxed_load(&l->drop) | relaxed_load(&l->slice_start)) ||
+    if (unlikely(relaxed_load(&l->drop) | relaxed_load(&l->slice_start) |
+                 PROBE_WATCHERS(released)) ||
         unlikely(!word_fast_cas(l, WORD_LOCKED, 0, __ATOMIC_RELEASE)))
         return false;
     relaxed_store(&n->state, NODE_IDLE);

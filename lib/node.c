@@ -106,26 +106,11 @@ static void call_at_exit(void)
         out_of_nodes(strerror(error));
 }
 
-/* Others may be reading counters, and what a waiter publishes, when the node changes hands. */
-static void clear_stats(struct gil_thread_stats *s)
+/* A thread that has not used the lock yet. Others may still be reading what a waiter publishes. */
+static void start(struct node *n, const struct lock *l)
 {
-    for (uint64_t *counter = &s->acquires; counter <= &s->wait_max_ns; counter++)
-        relaxed_store(counter, 0);
-    relaxed_store(&s->tid, 0);
-    relaxed_store(&s->threads, 0);
-}
-
-static void start_stats(struct node *n)
-{
-    clear_stats(&n->stats);
-    relaxed_store(&n->stats.tid, n->tid);
-    relaxed_store(&n->stats.threads, 1);
-}
-
-/* A thread that has not used the lock yet. */
-static void start(struct node *n)
-{
-    start_stats(n);
+    stats_start(n, l);
+    n->tstate = NULL;
     relaxed_store(&n->served, 0);
     relaxed_store(&n->charged, 0);
     relaxed_store(&n->left, 0);
@@ -164,7 +149,7 @@ struct node *node_find(struct lock *l)
             call_at_exit();
     }
     if (relaxed_load(&n->lock) != l) {
-        start(n);
+        start(n, l);
         __atomic_store_n(&n->lock, l, __ATOMIC_RELEASE);
     }
     n->sibling = thread_nodes;
@@ -172,28 +157,20 @@ struct node *node_find(struct lock *l)
     return n;
 }
 
-static void move_stats(struct node *to, struct node *from)
-{
-    const uint64_t *f = &from->stats.acquires;
-
-    for (uint64_t *t = &to->stats.acquires; t <= &to->stats.wait_max_ns; t++, f++)
-        relaxed_store(t, *f);
-    clear_stats(&from->stats);
-}
-
 struct node *node_leave(struct node *n)
 {
     struct node *fresh = node_make(), **link = &thread_nodes;
 
     fresh->tid = n->tid;
-    start(fresh);
+    start(fresh, n->lock);
+    fresh->tstate = n->tstate;
     relaxed_store(&fresh->served, n->served);
     relaxed_store(&fresh->charged, __atomic_exchange_n(&n->charged, 0, __ATOMIC_RELAXED));
     relaxed_store(&fresh->sprinter, n->sprinter);
     relaxed_store(&fresh->absence, n->absence);
     fresh->since_call = n->since_call;
     fresh->newcomer = false; /* it has waited */
-    move_stats(fresh, n);
+    stats_move(fresh, n);
     while (*link != n)
         link = &(*link)->sibling;
     fresh->sibling = n->sibling;
@@ -201,24 +178,6 @@ struct node *node_leave(struct node *n)
     __atomic_store_n(&fresh->lock, relaxed_load(&n->lock), __ATOMIC_RELEASE);
     __atomic_store_n(&n->state, NODE_ORPHAN, __ATOMIC_RELEASE);
     return fresh;
-}
-
-/* Adds up an ended thread's counters in its lock. */
-static void fold_stats(struct lock *l, const struct gil_thread_stats *s)
-{
-    uint64_t *to = &l->ended.acquires, max = relaxed_load(&l->ended.wait_max_ns);
-    const uint64_t *from = &s->acquires;
-
-    _Static_assert(offsetof(struct gil_thread_stats, wait_max_ns) ==
-                       sizeof(struct gil_thread_stats) - sizeof(uint64_t),
-                   "the counters are one run of uint64_t, the maximum last");
-    for (; from < &s->wait_max_ns; from++, to++)
-        __atomic_fetch_add(to, *from, __ATOMIC_RELAXED);
-    while (max < s->wait_max_ns &&
-           !__atomic_compare_exchange_n(&l->ended.wait_max_ns, &max, s->wait_max_ns, false,
-                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
-    __atomic_fetch_add(&l->ended.threads, 1, __ATOMIC_RELAXED);
 }
 
 /* Does the calling thread own a lock? */
@@ -256,12 +215,9 @@ static void thread_exit(void *arg)
         uint32_t state = NODE_ABANDONED;
 
         next = n->sibling;
-        if (l) {
-            if (relaxed_load(&n->state) == NODE_DEFERRING)
-                lock_complete(l, n);
-            fold_stats(l, &n->stats);
-            clear_stats(&n->stats);
-        }
+        if (l && relaxed_load(&n->state) == NODE_DEFERRING)
+            lock_complete(l, n);
+        stats_end(n, l);
         STEP(T26, l, n);
         if (__atomic_compare_exchange_n(&n->state, &state, NODE_ORPHAN, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
@@ -311,7 +267,8 @@ void node_after_fork(void)
     node_each(forget_unless_mine, NULL);
     for (struct node *n = thread_nodes; n; n = n->sibling) {
         n->tid = (int32_t)syscall(SYS_gettid);
-        start_stats(n);
+        if (n->lock)
+            stats_start(n, n->lock);
     }
 }
 

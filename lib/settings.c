@@ -80,5 +80,6 @@ void gil_lock_destroy(gil_lock *lock)
         misuse("gil_lock_destroy", l, "the lock is still in use");
     node_each(forget_lock, l);
     node_await_exits();
+    stats_forget_lock(l);
     memset(lock, 0, sizeof *lock);
 }

@@ -9,7 +9,7 @@
 #include "kernel-helpers/clock.h"
 #include "kernel-helpers/cpus.h"
 #include "kernel-helpers/pause.h"
-#include "lib/lock_impl.h"
+#include "lib/hold.h"
 
 static uint32_t spinners_max;
 
@@ -50,17 +50,25 @@ static bool spin(struct lock *l, struct node *n, uint32_t state, int64_t until, 
     return changed;
 }
 
+static int32_t owner_tid(const struct lock *l)
+{
+    const struct node *owner = relaxed_load(&l->owner);
+
+    return owner ? owner->tid : 0;
+}
+
 /* Asks the owner to drop the lock. */
 static void ask_for_drop(struct lock *l, struct node *n)
 {
     gil_drop_request_fn *fn = relaxed_load(&l->on_drop);
 
-    count_up(n->stats.requests);
+    count_up(n, requests);
     relaxed_store(&l->asker, n);
     STEP(T18, l, n);
     __atomic_store_n(&l->drop, 1, __ATOMIC_SEQ_CST);
     if (fn)
         fn((gil_lock *)l, relaxed_load(&l->on_drop_arg));
+    PROBE(drop_request, l, n->tid, owner_tid(l));
 }
 
 /* Gives up waiting. False: the lock was granted first. Afterwards somebody else is responsible, if
@@ -148,7 +156,7 @@ static void sleep_until(struct lock *l, struct node *n, uint32_t state, int64_t 
     if (!__atomic_compare_exchange_n(&n->state, &state, sleeping, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_RELAXED))
         return;
-    count_up(n->stats.futex_waits);
+    count_up(n, futex_waits);
     futex_wait(&n->state, sleeping, deadline == NEVER ? FUTEX_FOREVER : deadline);
     __atomic_fetch_and(&n->state, ~(uint32_t)NODE_SLEEPING, __ATOMIC_ACQUIRE);
 }
@@ -190,7 +198,7 @@ static bool take_if_free(struct lock *l, struct node *n, struct sight *last, boo
     if (now.word & WORD_LOCKED)
         return false;
     if (now.word & WORD_DEFERRED) {
-        now.count = relaxed_load(&word_node(now.word)->stats.deferred);
+        now.count = relaxed_load(&word_node(now.word)->stats->deferred);
         if (now.word != last->word || now.count != last->count) {
             *last = now;
             *look_again = true;
@@ -233,9 +241,9 @@ static void came_back(struct node *n, int64_t now)
 }
 
 /* Waits while linked. ask_at: when to ask the owner to drop the lock, NEVER while somebody else is
- * responsible. */
+ * responsible. *granted: the lock was granted. */
 static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_t ask_at,
-                        unsigned flags, bool (*give_up)(void))
+                        unsigned flags, bool (*give_up)(void), bool *granted)
 {
     struct sight deferral = {0};
 
@@ -249,7 +257,8 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             STEP(T25, l, n);
             relaxed_store(&n->state, NODE_HELD);
             relaxed_store(&n->cpu, sched_getcpu());
-            count_up(n->stats.acquires);
+            count_acquire(n);
+            *granted = true;
             return true;
         }
         if (role != NODE_WAITING && take_if_free(l, n, &deferral, &look_again))
@@ -313,11 +322,13 @@ static bool take_back(struct lock *l, struct node *n)
     if (__atomic_compare_exchange_n(&l->word, &word, WORD_LOCKED, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_RELAXED)) {
         relaxed_store(&n->state, NODE_HELD);
-        count_up(n->stats.deferred_back);
+        count_up(n, deferred_back);
+        if (PROBE_ATTACHED(released))
+            hold_begins_watched(n);
         return true;
     }
     relaxed_store(&n->state, NODE_IDLE);
-    count_up(n->stats.deferred_taken);
+    count_up(n, deferred_taken);
     return false;
 }
 
@@ -346,14 +357,53 @@ static bool glance(struct lock *l, struct node *n)
     return lock_try_take(l, n);
 }
 
+/* Queues, unless n is still linked from a wait that timed out: then it waits on in place. *ask_at:
+ * when to ask. True: the lock has become free meanwhile, and is the caller's. */
+static bool queue_up(struct lock *l, struct node *n, unsigned flags, int64_t now, int64_t *ask_at)
+{
+    uint32_t state = NODE_ABANDONED;
+
+    *ask_at = NEVER;
+    STEP(T23, l, n);
+    if (__atomic_compare_exchange_n(&n->state, &state, NODE_HEAD, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_ACQUIRE))
+        return false;
+    n->arrived = now;
+    n->heir_since = 0;
+    policy_join(l, n);
+    if (!(flags & WAIT_NO_ASK))
+        *ask_at = policy_ask_at(l, n, now + (flags & WAIT_GRACE ? policy_granularity(l) : 0));
+    if (*ask_at == NEVER && flags & WAIT_ASK)
+        *ask_at = now + lock_interval(l);
+    while (!push(l, n))
+        if (lock_try_take(l, n))
+            return true;
+    return false;
+}
+
+/* A wait that began at `since` is over. */
+static void waited(struct node *n, bool got, int64_t since, bool granted)
+{
+    int64_t now = clock_now_ns();
+
+    stats_wait(n, now - since);
+    if (!got)
+        return;
+    count_up(n, contended);
+    hold_begins(n, now, now - since, granted);
+}
+
 bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigned flags,
                        bool (*give_up)(void))
 {
-    uint32_t state = relaxed_load(&n->state);
-    int64_t ask_at = NEVER, now, waited;
-    bool got;
+    int64_t ask_at, now;
+    bool got, granted = false;
 
-    if (state == NODE_DEFERRING && take_back(l, n))
+    if (PROBE_ATTACHED(released) && lock_take_free(l, n)) {
+        hold_begins_watched(n);
+        return true;
+    }
+    if (relaxed_load(&n->state) == NODE_DEFERRING && take_back(l, n))
         return true;
     if (deadline == 0)
         return lock_try_take(l, n);
@@ -361,30 +411,11 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
         return true;
     now = clock_now_ns();
     came_back(n, now);
-    /* Still linked from a wait that timed out: wait on in place. Otherwise queue. */
-    state = NODE_ABANDONED;
-    STEP(T23, l, n);
-    if (!__atomic_compare_exchange_n(&n->state, &state, NODE_HEAD, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_ACQUIRE)) {
-        n->arrived = now;
-        n->heir_since = 0;
-        policy_join(l, n);
-        if (!(flags & WAIT_NO_ASK))
-            ask_at = policy_ask_at(l, n, now + (flags & WAIT_GRACE ? policy_granularity(l) : 0));
-        if (ask_at == NEVER && flags & WAIT_ASK)
-            ask_at = now + lock_interval(l);
-        while (!push(l, n))
-            if (lock_try_take(l, n))
-                return true;
-    }
-    got = wait_linked(l, n, deadline, ask_at, flags, give_up);
-    n = node_of(l);
-    waited = clock_now_ns() - now;
-    if (got)
-        count_up(n->stats.contended);
-    relaxed_store(&n->stats.wait_ns, n->stats.wait_ns + (uint64_t)waited);
-    if ((uint64_t)waited > n->stats.wait_max_ns)
-        relaxed_store(&n->stats.wait_max_ns, (uint64_t)waited);
+    PROBE(contended, l, n->tstate);
+    if (queue_up(l, n, flags, now, &ask_at))
+        return true;
+    got = wait_linked(l, n, deadline, ask_at, flags, give_up, &granted);
+    waited(node_of(l), got, now, granted);
     return got;
 }
 

@@ -214,7 +214,7 @@ START_TEST(one_that_takes_the_lock_leaves_its_place)
     mine->state = NODE_ABANDONED;
     mine->arrived = 1;
     mine->served = 12345;
-    mine->stats.acquires = 678;
+    mine->stats->acquires = 678;
     append(0, NODES);
     mine->next = nodes[5].next;
     nodes[5].next = mine;

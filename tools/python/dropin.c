@@ -175,15 +175,16 @@ static void print_stats(void)
     if (count > room)
         count = room;
     fprintf(to, "tid threads acquires contended forced handovers deferred deferred_back "
-                "deferred_taken deferred_ended requests futex_waits futex_wakes wait_ns "
-                "wait_max_ns name\n");
+                "deferred_taken deferred_ended requests futex_waits futex_wakes wait_ns handoffs "
+                "handoff_ns holds hold_ns holds_partial io_inline io_blocked io_interrupted "
+                "wait_max_ns handoff_max_ns hold_max_ns name\n");
     for (size_t i = 0; i < count; i++) {
         const uint64_t *counter = &stats[i].acquires;
         char name[32];
 
         thread_name(stats[i].tid, name, sizeof name);
         fprintf(to, "%d %u", stats[i].tid, stats[i].threads);
-        while (counter <= &stats[i].wait_max_ns)
+        while (counter <= &stats[i].hold_max_ns)
             fprintf(to, " %lu", *counter++);
         fprintf(to, " %s\n", name);
     }

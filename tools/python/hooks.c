@@ -102,6 +102,16 @@ static inline void note_tstate(void)
     me.interpreter = *(void **)((char *)me.tstate + py_runtime.tstate_interpreter);
 }
 
+/* PyThreadState_Swap, noticed at the next drop. The state may be deleted by now otherwise, and is not
+ * looked at. */
+static __attribute__((cold, noinline)) void note_swap(void)
+{
+    void *old = me.tstate;
+
+    note_tstate();
+    PROBE(swap, old, me.tstate);
+}
+
 /* ---- Drop requests. ---- */
 
 /* Stock CPython asks the waiter's interpreter only. The main one is asked too, since that is where
@@ -163,6 +173,7 @@ static __attribute__((noinline)) int take_slow(struct lock *l, struct node *n)
         gil_lock_set_interval(&py_lock, interval);
     if (me.interpreter && me.interpreter != py_main_interpreter())
         flags |= WAIT_ASK; /* whoever is responsible may be of another interpreter */
+    n->tstate = me.tstate;
     me.late = !lock_acquire_slow(l, n, FUTEX_FOREVER, flags, must_exit);
     if (me.late)
         relaxed_store(&any_late, true);
@@ -213,6 +224,7 @@ static __attribute__((noinline)) int drop_slow(struct lock *l, struct node *n, u
     if (main)
         py_clear_request(main); /* first: a request made from now on is for the next owner */
     me.site = site;
+    n->tstate = me.tstate;
     if (site_defers(site))
         py_deferral_pending = gil_lock_release_deferred(&py_lock);
     else
@@ -358,7 +370,7 @@ HOT static int mutex_unlock(pthread_mutex_t *m)
         return 0;
     }
     if (unlikely(last_holder() != me.tstate))
-        note_tstate(); /* PyThreadState_Swap. Otherwise it may be deleted by now: not looked at */
+        note_swap();
     if (likely(lock_release_fast(l, n)))
         return 0;
     return drop_slow(
