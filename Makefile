@@ -54,8 +54,11 @@ WERROR   ?=
 COMPILE   = $(CC) $(BASE) $(CFLAGS) $(WERROR) -MMD -MP
 LDFLAGS  ?=
 
-LIB_SRC  := $(wildcard lib/*.c kernel-helpers/*.c)
-CLI_SRC  := $(wildcard tools/cli/*.c)
+# What only the command needs of the kernel.
+CLI_HELP := kernel-helpers/features.c
+
+LIB_SRC  := $(filter-out $(CLI_HELP),$(wildcard lib/*.c kernel-helpers/*.c))
+CLI_SRC  := $(wildcard tools/cli/*.c) $(CLI_HELP)
 PY_SRC   := $(wildcard tools/python/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 
@@ -68,6 +71,11 @@ NOTHREADS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads/%.o)
 # An empty HAVE_PYTHON leaves out the drop-in and the test programs that need Python's headers.
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
+
+# An empty HAVE_NCURSES leaves out the screen of `gil top`, and an empty HAVE_SDT the probes.
+HAVE_NCURSES := $(wildcard /usr/include/ncurses.h)
+HAVE_SDT     := $(shell echo '\#include <sys/sdt.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo yes)
+CLI_LIBS     := $(if $(HAVE_NCURSES),-lncursesw)
 
 TEST_SRC    := $(wildcard tests/*/*.c tests/*/*.cc)
 TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(TEST_SRC))
@@ -87,6 +95,12 @@ all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/
 ifeq ($(HAVE_PYTHON),)
 	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): libgil-python3.11.so is left" \
 	      "out (make deps installs them)"
+endif
+ifeq ($(HAVE_NCURSES),)
+	@echo "make: no ncurses: gil top has no screen, and prints text (make deps installs it)"
+endif
+ifeq ($(HAVE_SDT),)
+	@echo "make: no sys/sdt.h: the libraries have no probes to trace (make deps installs it)"
 endif
 
 .DELETE_ON_ERROR:
@@ -125,11 +139,13 @@ $(SHARED:%=%.$(SOVERSION)): lib/libgil.map
 $(SHARED): %: %.$(SOVERSION)
 	@ln -sf $(<F) $@
 
+$(BUILD)/obj/tools/cli/%.o: BASE += $(if $(HAVE_NCURSES),-DHAVE_NCURSES)
+
 # All of the command but its main(), for its unit tests.
 $(BUILD)/cli.a: $(call obj,$(filter-out %/main.c,$(CLI_SRC)))
 
 $(BUILD)/gil: $(call obj,tools/cli/main.c) $(BUILD)/cli.a $(BUILD)/libgil.a
-	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ -pthread
+	$(call say,LD,$@) $(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) -pthread
 
 $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/python/dropin.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(@F) \

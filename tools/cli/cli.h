@@ -13,6 +13,7 @@ enum {
     EXIT_ERROR = 1,
     EXIT_USAGE = 2,
     EXIT_NOT_SUPPORTED = 3,
+    EXIT_MISSING = 4,      /* a privilege, or something that the kernel does not offer */
     EXIT_CANNOT_RUN = 126, /* as a shell has it: COMMAND is there but cannot be run */
     EXIT_NOT_FOUND = 127,  /* as a shell has it: there is no such COMMAND */
 };
@@ -25,6 +26,9 @@ struct command {
 };
 
 int run_main(int argc, char **argv);
+int stat_main(int argc, char **argv);
+int top_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 
 /* Prints "gil: " and the message as one line; returns status, for `return complain(…)`. */
 int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
