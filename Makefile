@@ -13,7 +13,7 @@
 #   make stress         the stress tests at length           make soak           SECONDS=600 of them
 #
 # A new source file is picked up by its folder: lib/ and kernel-helpers/ go into libgil, tools/cli/
-# into the command, tools/python/ into the CPython drop-in. Tests:
+# into the command, tools/python/ into the CPython drop-in, tools/lua/ into the Lua module. Tests:
 #
 #   tests/unit/NAME.c           a libcheck program        $(BUILD)/tests/NAME
 #   tests/AREA/NAME.c, .cc      a program for the tests   $(BUILD)/tests/AREA/NAME
@@ -37,6 +37,7 @@ CC       = gcc
 endif
 PYTHON  ?= /usr/bin/python3
 PYTHON_INCLUDE ?= /usr/include/python3.11
+LUA_INCLUDE ?= /usr/include/lua5.4
 NO_DEPS ?=
 export BUILD PYTHON
 
@@ -72,6 +73,13 @@ NOTHREADS_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/nothreads/%.o)
 HAVE_PYTHON := $(wildcard $(PYTHON_INCLUDE)/internal/pycore_gil.h)
 DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 
+# The Lua module and its Lua files, in folders as `require` looks for them; empty without Lua's
+# headers.
+HAVE_LUA    := $(wildcard $(LUA_INCLUDE)/lua.h)
+LUA_SRC     := $(wildcard tools/lua/*.c)
+LUA_MODULE  := $(if $(HAVE_LUA),$(BUILD)/lua/gil.so $(patsubst tools/lua/%,$(BUILD)/lua/%, \
+                 $(wildcard tools/lua/gil/*.lua)))
+
 # An empty HAVE_NCURSES leaves out the screen of `gil top`, and an empty HAVE_SDT the probes.
 HAVE_NCURSES := $(wildcard /usr/include/ncurses.h)
 HAVE_SDT     := $(shell echo '\#include <sys/sdt.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo yes)
@@ -91,10 +99,14 @@ TEST_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(TEST_PROG:%=$(BUILD
                $(patsubst %.c,$(BUILD)/%.so,$(filter %/alwaysdeferred.c,$(TEST_SRC))) \
                $(CLASSIC:%=%-cxx) $(BUILD)/tests/classic/names-nothreads $(BUILD)/tests/interp/model
 
-all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/gil $(DROPIN)
+all: $(BUILD)/libgil.so $(BUILD)/libgil.a $(BUILD)/libgil-nothreads.so $(BUILD)/gil $(DROPIN) $(LUA_MODULE)
 ifeq ($(HAVE_PYTHON),)
 	@echo "make: no CPython 3.11 headers in $(PYTHON_INCLUDE): libgil-python3.11.so is left" \
 	      "out (make deps installs them)"
+endif
+ifeq ($(HAVE_LUA),)
+	@echo "make: no Lua 5.4 headers in $(LUA_INCLUDE): lua/gil.so is left out (make deps installs" \
+	      "them)"
 endif
 ifeq ($(HAVE_NCURSES),)
 	@echo "make: no ncurses: gil top has no screen, and prints text (make deps installs it)"
@@ -151,6 +163,18 @@ $(BUILD)/libgil-python3.11.so: $(call obj,$(PY_SRC)) $(BUILD)/libgil.a tools/pyt
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(@F) \
 	    -Wl,--version-script=tools/python/dropin.map -Wl,-z,defs -Wl,-z,now \
 	    -Wl,--exclude-libs,ALL $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libgil.a -pthread -ldl
+
+$(BUILD)/obj/tools/lua/%.o: BASE += -I$(LUA_INCLUDE)
+
+# Never unloaded: when Lua closes a state, a thread may still be on its way out.
+$(BUILD)/lua/gil.so: $(call obj,$(LUA_SRC)) $(BUILD)/libgil.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) -shared -Wl,-z,nodelete -Wl,-z,now -Wl,--exclude-libs,ALL $(LDFLAGS) \
+	    -o $@ $(filter %.o,$^) $(BUILD)/libgil.a -pthread -lm
+
+$(BUILD)/lua/gil/%.lua: tools/lua/gil/%.lua
+	@mkdir -p $(@D)
+	$(call say,COPY,$@) cp $< $@
 
 # ---- Tests ----
 

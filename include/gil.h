@@ -9,5 +9,6 @@
 #include <gil/eval.h>
 #include <gil/thread.h>
 #include <gil/sync.h>
+#include <gil/io.h>
 
 #endif

@@ -7,7 +7,6 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/futex.h>
-#include <linux/io_uring.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -57,29 +56,6 @@ static void check_futex(struct feature *f)
     else
         say(f, false, "the kernel refuses it: %s; a filter (seccomp) of the container?",
             strerror(errno));
-}
-
-static void check_io_uring(struct feature *f)
-{
-    struct io_uring_params params = {0};
-    int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
-    char disabled[16] = "";
-    int error = errno;
-
-    if (fd >= 0) {
-        close(fd);
-        say(f, true, "works");
-        return;
-    }
-    read_line("/proc/sys/kernel/io_uring_disabled", disabled, sizeof disabled);
-    if (error == ENOSYS)
-        say(f, false, "this kernel has none");
-    else if (error == EPERM && atoi(disabled) > 0)
-        say(f, false, "switched off: sysctl kernel.io_uring_disabled=%s", disabled);
-    else if (error == EPERM || error == EACCES)
-        say(f, false, "not permitted: a filter (seccomp) of the container?");
-    else
-        say(f, false, "cannot make a ring: %s", strerror(error));
 }
 
 static void check_btf(struct feature *f)
@@ -255,15 +231,10 @@ void features_check(struct feature features[FEATURES])
         const char *name;
         void (*check)(struct feature *f);
     } checks[FEATURES] = {
-        {"futex", check_futex},
-        {"io_uring", check_io_uring},
-        {"BTF", check_btf},
-        {"uprobes", check_uprobes},
-        {"uprobe_multi", check_uprobe_multi},
-        {"tracefs", check_tracefs},
-        {"capabilities", check_capabilities},
-        {"lockdown", check_lockdown},
-        {"perf_event_paranoid", check_paranoid},
+        {"futex", check_futex},       {"BTF", check_btf},
+        {"uprobes", check_uprobes},   {"uprobe_multi", check_uprobe_multi},
+        {"tracefs", check_tracefs},   {"capabilities", check_capabilities},
+        {"lockdown", check_lockdown}, {"perf_event_paranoid", check_paranoid},
     };
 
     for (size_t i = 0; i < FEATURES; i++) {

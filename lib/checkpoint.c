@@ -71,6 +71,17 @@ void gil_on_drop_request(gil_interpreter_state *interp, gil_asked_fn *fn, void *
 
 /* ---- The look around ---- */
 
+void gil_yield(void)
+{
+    struct thread_state *ts = current_state();
+
+    if (!ts)
+        state_misuse("gil_yield", NULL, "no thread state is current");
+    need_lock("gil_yield", ts, ts->domain);
+    if (threads_on())
+        state_hand_over(ts, false);
+}
+
 int gil_checkpoint_look_(gil_thread_state *pub)
 {
     struct thread_state *ts = state_of(pub);

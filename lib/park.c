@@ -16,6 +16,7 @@
 
 #include "kernel-helpers/cannot.h"
 #include "kernel-helpers/clock.h"
+#include "kernel-helpers/interrupt.h"
 
 enum { HASH_BITS = 10 };
 
@@ -69,17 +70,16 @@ static void enlist(struct parker *p, unsigned long ident)
 
     p->ident = ident;
     p->next_alive = *head;
-    p->link = head;
-    if (*head)
-        (*head)->link = &p->next_alive;
     *head = p;
 }
 
 static void delist(struct parker *p)
 {
-    *p->link = p->next_alive;
-    if (p->next_alive)
-        p->next_alive->link = p->link;
+    struct parker **link = alive_of(p->ident);
+
+    while (*link != p)
+        link = &(*link)->next_alive;
+    *link = p->next_alive;
 }
 
 /* ---- Threads come and go ---- */
@@ -88,6 +88,7 @@ void parker_adopt(struct parker *p)
 {
     int error = start_error;
 
+    p->tid = (int32_t)syscall(SYS_gettid);
     thread_parker = p;
     if (!error)
         error = pthread_setspecific(exit_key, p);
@@ -154,7 +155,7 @@ bool park(struct parker *p, int64_t deadline, bool interruptible)
 
         if (word & PARK_WOKEN)
             return true;
-        if (interruptible && word & PARK_INTERRUPTED)
+        if (interruptible && word & (PARK_INTERRUPTED | PARK_SIGNALLED))
             return false;
         if (deadline != FUTEX_FOREVER && clock_now_ns() >= deadline)
             return false;
@@ -166,20 +167,65 @@ bool park(struct parker *p, int64_t deadline, bool interruptible)
     }
 }
 
-static void tell(struct parker *p, uint32_t what)
+/* Calls what ends the function in which the thread is: once, while it is there. */
+static void call_back(struct parker *p)
 {
-    if (__atomic_fetch_or(&p->word, what, __ATOMIC_RELEASE) & PARK_SLEEPING)
+    uint32_t word = __atomic_load_n(&p->word, __ATOMIC_ACQUIRE);
+
+    do {
+        if (!(word & PARK_ELSEWHERE) || word & PARK_UNBLOCKING)
+            return;
+    } while (!__atomic_compare_exchange_n(&p->word, &word, word | PARK_UNBLOCKING, false,
+                                          __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
+    p->unblock->fn(p->unblock->arg);
+    __atomic_fetch_and(&p->word, ~(uint32_t)(PARK_ELSEWHERE | PARK_UNBLOCKING), __ATOMIC_RELEASE);
+}
+
+void parker_tell(struct parker *p, uint32_t what)
+{
+    uint32_t word = __atomic_fetch_or(&p->word, what, __ATOMIC_SEQ_CST);
+
+    if (word & PARK_SLEEPING)
         futex_wake(&p->word);
+    if (word & PARK_CALLING)
+        interrupt_thread(p->tid);
+    if (word & PARK_ELSEWHERE)
+        call_back(p);
+}
+
+void parker_forget(struct parker *p, uint32_t bits)
+{
+    parker_clear(p, bits);
+    interrupt_unblock();
 }
 
 void unpark(struct parker *p)
 {
-    tell(p, PARK_WOKEN);
+    if (__atomic_fetch_or(&p->word, PARK_WOKEN, __ATOMIC_RELEASE) & PARK_SLEEPING)
+        futex_wake(&p->word);
 }
 
-void parker_interrupt(struct parker *p)
+void parker_leave(struct parker *p, const struct unblock *u)
 {
-    tell(p, PARK_INTERRUPTED);
+    p->unblock = u;
+    __atomic_fetch_or(&p->word, PARK_ELSEWHERE, __ATOMIC_RELEASE);
+}
+
+bool parker_return(struct parker *p)
+{
+    uint32_t word = __atomic_load_n(&p->word, __ATOMIC_ACQUIRE);
+
+    while (word & PARK_ELSEWHERE) {
+        if (word & PARK_UNBLOCKING) {
+            /* No more than a pause: nobody wakes it. */
+            futex_wait(&p->word, word, clock_now_ns() + 100000);
+            word = __atomic_load_n(&p->word, __ATOMIC_ACQUIRE);
+        } else if (__atomic_compare_exchange_n(&p->word, &word, word & ~(uint32_t)PARK_ELSEWHERE,
+                                               false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- The interface ---- */
@@ -203,7 +249,7 @@ int gil_interrupt(unsigned long ident)
     for (p = *alive_of(ident); p && p->ident != ident; p = p->next_alive)
         ;
     if (p)
-        parker_interrupt(p);
+        parker_tell(p, PARK_INTERRUPTED);
     pthread_mutex_unlock(&mutex);
     if (p)
         return 0;
@@ -238,8 +284,10 @@ static void after_fork_child(void)
                 put_back(p);
         }
     }
-    if (thread_parker)
+    if (thread_parker) {
+        thread_parker->tid = (int32_t)syscall(SYS_gettid);
         enlist(thread_parker, (unsigned long)pthread_self());
+    }
     pthread_mutex_unlock(&mutex);
 }
 

@@ -15,18 +15,33 @@
 enum {
     PARK_WOKEN = 1,       /* the wait is over: set last by whoever ends it */
     PARK_INTERRUPTED = 2, /* gil_interrupt(); cleared by the wait that returns EINTR */
-    PARK_SLEEPING = 4,    /* its thread sleeps, or is about to */
+    PARK_SIGNALLED = 4,   /* a signal for gil_check_signals(); cleared likewise, or by a retry */
+    PARK_CLOSED = 8,      /* gil_close() of a file that its thread waits for */
+    PARK_ENDS = PARK_INTERRUPTED | PARK_SIGNALLED | PARK_CLOSED, /* a blocking system call */
+    /* What its thread does, or is about to: what wakes it then. */
+    PARK_SLEEPING = 16,    /* it sleeps on the word */
+    PARK_CALLING = 32,     /* it is in an interruptible system call */
+    PARK_ELSEWHERE = 64,   /* it is in a function that can be called back: `unblock` */
+    PARK_UNBLOCKING = 128, /* and another thread is about to do that */
 };
 
 struct waiters;
 
+/* What ends a function of the host's in which a thread is. */
+struct unblock {
+    void (*fn)(void *arg);
+    void *arg;
+};
+
 struct parker {
     uint32_t word;
-    struct waiters *queue;      /* where it is queued, if so; whose guard is for the next two */
-    struct parker *next, *prev; /* in the queue, or next in a chain to be woken */
-    void *item;                 /* what is passed to or from the waiting thread */
-    unsigned long ident;        /* whose it is; 0: nobody's */
-    struct parker *next_alive, **link; /* among those of one hash, or the free ones */
+    int32_t tid;                   /* of its thread */
+    struct waiters *queue;         /* where it is queued, if so; whose guard is for the next two */
+    struct parker *next, *prev;    /* in the queue, or next in a chain to be woken */
+    void *item;                    /* what is passed to or from the waiting thread */
+    unsigned long ident;           /* whose it is; 0: nobody's */
+    struct parker *next_alive;     /* among those of one hash, or the free ones */
+    const struct unblock *unblock; /* set while the word says ELSEWHERE */
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct parker) == 64, "a parker is one cache line");
@@ -64,18 +79,32 @@ bool park(struct parker *p, int64_t deadline_ns, bool interruptible);
 /* Ends a wait. The parker is not touched afterwards. */
 void unpark(struct parker *p);
 
-/* Was the calling thread interrupted? The second forgets that it was. */
-static inline bool parker_interrupted(const struct parker *p)
+/* Which of these bits are set in the calling thread's word? The other two set and clear some. */
+static inline uint32_t parker_has(const struct parker *p, uint32_t bits)
 {
-    return __atomic_load_n(&p->word, __ATOMIC_RELAXED) & PARK_INTERRUPTED;
+    return __atomic_load_n(&p->word, __ATOMIC_RELAXED) & bits;
 }
 
-static inline void parker_clear_interrupt(struct parker *p)
+static inline void parker_set(struct parker *p, uint32_t bits)
 {
-    __atomic_fetch_and(&p->word, ~(uint32_t)PARK_INTERRUPTED, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&p->word, bits, __ATOMIC_RELAXED);
 }
 
-/* Interrupts a thread that has not ended: gil_interrupt() by its parker. Signal handlers may. */
-void parker_interrupt(struct parker *p);
+static inline void parker_clear(struct parker *p, uint32_t bits)
+{
+    __atomic_fetch_and(&p->word, ~bits, __ATOMIC_RELAXED);
+}
+
+/* Clears some of PARK_ENDS: what they told has been noticed. */
+void parker_forget(struct parker *p, uint32_t bits);
+
+/* Sets one of PARK_ENDS in the word of a thread that has not ended, and ends what that thread waits
+ * in. Signal handlers may. */
+void parker_tell(struct parker *p, uint32_t what);
+
+/* The calling thread goes into a function that `u` ends, and has come back: true when u was called.
+ */
+void parker_leave(struct parker *p, const struct unblock *u);
+bool parker_return(struct parker *p);
 
 #endif

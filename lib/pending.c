@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "kernel-helpers/interrupt.h"
+
 static struct call {
     int (*fn)(void *arg);
     void *arg;
@@ -96,18 +98,9 @@ static int run_calls(void)
     return result ? -1 : 0;
 }
 
-static void need_to_look(const char *function)
-{
-    const struct thread_state *ts = current_state();
-
-    if (!ts)
-        state_misuse(function, NULL, "no thread state is current");
-    need_lock(function, ts, ts->domain);
-}
-
 int gil_make_pending_calls(void)
 {
-    need_to_look("gil_make_pending_calls");
+    need_to_run("gil_make_pending_calls");
     return in_main_thread() ? run_calls() : 0;
 }
 
@@ -117,7 +110,7 @@ static void note(int signum)
 {
     __atomic_store_n(&signals[signum].arrived, true, __ATOMIC_SEQ_CST);
     ask(ASKED_SIGNALS);
-    parker_interrupt(relaxed_load(&runtime.main_parker));
+    parker_tell(relaxed_load(&runtime.main_parker), PARK_SIGNALLED);
 }
 
 static void handler(int signum)
@@ -152,7 +145,7 @@ int gil_on_signal(int signum, gil_signal_fn *fn, void *arg)
 
     if (!in_main_thread())
         state_misuse("gil_on_signal", current_state(), "only the main thread may call it");
-    if (signum < 1 || signum >= NSIG) {
+    if (signum < 1 || signum >= NSIG || signum == INTERRUPT_SIGNAL) {
         errno = EINVAL;
         return -1;
     }
@@ -190,7 +183,7 @@ static int run_signals(void)
 
 int gil_check_signals(void)
 {
-    need_to_look("gil_check_signals");
+    need_to_run("gil_check_signals");
     return in_main_thread() ? run_signals() : 0;
 }
 

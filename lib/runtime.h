@@ -172,6 +172,9 @@ void thread_exited(struct thread_state *ts);
 /* Ends the process unless the caller holds the lock of d. */
 void need_lock(const char *function, const struct thread_state *ts, struct domain *d);
 
+/* The same unless a thread state is current, which is returned, and its lock held. */
+struct thread_state *need_to_run(const char *function);
+
 /* The same unless the state is there, of this runtime. */
 void need_state(const char *function, const struct thread_state *ts);
 void need_interpreter(const char *function, const gil_interpreter_state *interp);

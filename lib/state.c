@@ -32,6 +32,16 @@ void need_lock(const char *function, const struct thread_state *ts, struct domai
         state_misuse(function, ts, "the caller does not hold the lock");
 }
 
+struct thread_state *need_to_run(const char *function)
+{
+    struct thread_state *ts = current_state();
+
+    if (!ts)
+        state_misuse(function, NULL, "no thread state is current");
+    need_lock(function, ts, ts->domain);
+    return ts;
+}
+
 void need_state(const char *function, const struct thread_state *ts)
 {
     if (!ts)
@@ -217,6 +227,12 @@ int64_t gil_interpreter_state_id(const gil_interpreter_state *interp)
 {
     need_interpreter("gil_interpreter_state_id", interp);
     return interp->id;
+}
+
+gil_lock *gil_interpreter_state_lock(gil_interpreter_state *interp)
+{
+    need_interpreter("gil_interpreter_state_lock", interp);
+    return &interp->domain->lock;
 }
 
 void *gil_interpreter_state_modules(const gil_interpreter_state *interp)

@@ -144,9 +144,11 @@ static bool gives_up(struct waiters *w, struct parker *p)
 /* Why a wait that was given up has failed. */
 static int reason(struct parker *p, bool interruptible)
 {
-    if (!interruptible || !parker_interrupted(p))
+    const uint32_t interrupts = PARK_INTERRUPTED | PARK_SIGNALLED;
+
+    if (!interruptible || !parker_has(p, interrupts))
         return ETIMEDOUT;
-    parker_clear_interrupt(p);
+    parker_forget(p, interrupts);
     return EINTR;
 }
 

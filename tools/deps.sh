@@ -10,8 +10,9 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo gcc libc6-dev libpython3.11-dev python3 systemtap-sdt-dev libncurses-dev ;;
-    check) echo check pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
+    build) echo gcc libc6-dev libpython3.11-dev liblua5.4-dev python3 systemtap-sdt-dev \
+        libncurses-dev ;;
+    check) echo check lua5.4 pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo) echo wrk ;;
     bench) echo wrk g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
     coverage) echo gcovr ;;

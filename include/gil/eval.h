@@ -129,6 +129,10 @@ static inline int gil_checkpoint(void)
     return __builtin_expect(ts && --ts->ticker_ > 0, 1) ? 0 : gil_checkpoint_look_(ts);
 }
 
+/* Lets the next waiter run, if anybody waits for the lock, and comes back. A thread state must be
+ * current. */
+GIL_API void gil_yield(void);
+
 /* How many checkpoints there are from one that looks around to the next: 100, and 1 for anything
  * less than 1. Once it has been set, a checkpoint that looks around hands the lock over whenever
  * anybody waits for it, whatever the switch interval, until gil_set_switch_interval() is called.

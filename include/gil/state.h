@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include <gil/export.h>
+#include <gil/lock.h>
 
 GIL_BEGIN_DECLS
 
@@ -107,6 +108,10 @@ GIL_API gil_thread_state *gil_interpreter_state_thread_head(const gil_interprete
  * before the runtime is finalised. Anybody may ask. Classic name: PyInterpreterState_GetID. */
 GIL_API int64_t gil_interpreter_state_id(const gil_interpreter_state *interp);
 
+/* The lock of an interpreter, for its counters and settings: threads take it and give it up with
+ * the functions of eval.h. Anybody may ask. */
+GIL_API gil_lock *gil_interpreter_state_lock(gil_interpreter_state *interp);
+
 /* The interpreter's module table, and whatever else the host keeps: two pointers that the library
  * does not look at, NULL in a new interpreter. The caller holds the lock. Classic names:
  * PyImport_GetModuleDict, PyInterpreterState_GetDict. */
@@ -137,8 +142,8 @@ GIL_API void gil_thread_state_delete_current(void);
  * PyThreadState_Get. */
 GIL_API gil_thread_state *gil_thread_state_get(void);
 
-/* The same, but NULL when there is none. Anybody may ask. Classic name:
- * _PyThreadState_UncheckedGet. */
+/* The same, but NULL when there is none. Anybody may ask, signal handlers too: a thread that has a
+ * current state holds the lock, at every moment. Classic name: _PyThreadState_UncheckedGet. */
 GIL_API gil_thread_state *gil_thread_state_get_unchecked(void);
 
 /* Makes ts current in the calling thread (NULL: none), and returns what was current. The caller

@@ -62,6 +62,7 @@ static int be_asked(void)
     failed |= gil_get_check_interval() != 1;
     failed |= gil_add_pending_call(call, &calls);
     failed |= gil_checkpoint();
+    gil_yield();
     failed |= gil_add_pending_call(call, &calls);
     failed |= gil_make_pending_calls();
     failed |= gil_on_signal(SIGUSR1, arrived, &calls);

@@ -32,6 +32,7 @@ int main(void)
     interp = gil_interpreter_state_new(0);
     ts = gil_thread_state_new(interp);
     failed |= gil_interpreter_state_head() != interp || gil_interpreter_state_id(interp) != 2;
+    failed |= !gil_interpreter_state_lock(interp);
     failed |= gil_interpreter_state_next(interp) != gil_interpreter_state_main();
     failed |= gil_interpreter_state_thread_head(interp) != ts || gil_thread_state_next(ts) != NULL;
     failed |= ts->interp != interp || gil_thread_state_interpreter(ts) != interp;

@@ -104,6 +104,24 @@ static void end_outside(worker *w)
     GIL_END_ALLOW_THREADS
 }
 
+/* Whoever waits runs, although nobody has asked for the lock yet. */
+START_TEST(yield_lets_the_next_one_run)
+{
+    worker w;
+
+    begin_runtime();
+    gil_yield(); /* to nobody */
+    gil_set_switch_interval(HOUR_NS);
+    passer_start(&w, gil_interpreter_state_main());
+    ck_assert(!atomic_load(&w.runs));
+    gil_yield();
+    ck_assert(atomic_load(&w.runs));
+    ck_assert(gil_check());
+    end_outside(&w);
+    gil_finalize();
+}
+END_TEST
+
 /* By default, and again when it has been set, the switch interval counts. It is long here, so
  * nothing happens. */
 START_TEST(by_time_unless_set)
@@ -273,6 +291,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, every_so_many_instructions, 0, 5);
     tcase_add_loop_test(tc, by_time_unless_set, 0, 2);
+    tcase_add_test(tc, yield_lets_the_next_one_run);
     tcase_add_test(tc, whatever_the_switch_interval);
     tcase_add_test(tc, when_asked);
     tcase_add_test(tc, the_switch_interval);

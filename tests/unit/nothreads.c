@@ -2,6 +2,9 @@
  * and touches no lock. tests/cli/nothreads.test has what is not there. */
 #include "harness.h"
 
+#include <signal.h>
+#include <sys/time.h>
+
 #include "lib/lock_impl.h"
 
 static atomic_long steps;
@@ -70,6 +73,51 @@ START_TEST(no_lock_is_touched)
 }
 END_TEST
 
+static int verdict;
+
+static int on_alarm(int signum, void *arg)
+{
+    (void)signum;
+    ++*(int *)arg;
+    return verdict;
+}
+
+static void alarm_in(suseconds_t us)
+{
+    const struct itimerval when = {.it_value.tv_usec = us};
+
+    ck_assert_int_eq(setitimer(ITIMER_REAL, &when, NULL), 0);
+}
+
+START_TEST(blocking_calls_work)
+{
+    int ends[2], alarms = 0;
+    char c;
+
+    ck_assert_int_eq(gil_initialize(0), 0);
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(gil_write(ends[1], "x", 1), 1);
+    ck_assert_int_eq(gil_read(ends[0], &c, 1), 1);
+    ck_assert_int_eq(gil_read_for(ends[0], &c, 1, MS), -1);
+    ck_assert_int_eq(errno, ETIMEDOUT);
+    ck_assert_int_eq(gil_on_signal(SIGALRM, on_alarm, &alarms), 0);
+    alarm_in(2000);
+    ck_assert_int_eq(gil_read_for(ends[0], &c, 1, 20 * MS), -1);
+    ck_assert_int_eq(errno, ETIMEDOUT);
+    ck_assert_int_eq(alarms, 1);
+    verdict = -1;
+    alarm_in(2000);
+    ck_assert_int_eq(gil_sleep(LONG_NS), -1);
+    ck_assert_int_eq(errno, EINTR);
+    ck_assert_int_eq(gil_interrupt(gil_thread_ident()), 0);
+    ck_assert_int_eq(gil_read(ends[0], &c, 1), -1);
+    ck_assert_int_eq(errno, EINTR);
+    ck_assert_int_eq(gil_close(ends[0]), 0);
+    gil_finalize();
+    ck_assert_int_eq(steps, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("nothreads");
@@ -77,6 +125,7 @@ int main(void)
 
     tcase_add_test(tc, the_macros_are_empty);
     tcase_add_test(tc, no_lock_is_touched);
+    tcase_add_test(tc, blocking_calls_work);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "kernel-helpers/features.h"
 
+#include <gil/io.h>
 #include <gil/version.h>
 
 #include <stdio.h>
@@ -48,30 +49,34 @@ static int parse(struct pid_list *pids, int argc, char **argv, bool *wants_help)
     return status;
 }
 
+static int print_line(bool there, const char *name, const char *about)
+{
+    printf("%-4s %-20s %s\n", there ? "ok" : "no", name, about);
+    return there ? EXIT_OK : EXIT_MISSING;
+}
+
 static int print_features(void)
 {
     struct feature features[FEATURES];
-    int status = EXIT_OK;
+    gil_io_reason io = gil_io_status();
+    int status = print_line(io == GIL_IO_URING, "io_uring", gil_io_reason_text(io));
 
     features_check(features);
-    for (int i = 0; i < FEATURES; i++) {
-        printf("%-4s %-20s %s\n", features[i].there ? "ok" : "no", features[i].name,
-               features[i].about);
-        if (!features[i].there)
+    for (int i = 0; i < FEATURES; i++)
+        if (print_line(features[i].there, features[i].name, features[i].about) != EXIT_OK)
             status = EXIT_MISSING;
-    }
     return status;
 }
 
 static void print_process(const struct watched *process, void *arg)
 {
     int *status = arg;
-    char title[32];
+    char title[32], about[256];
 
     snprintf(title, sizeof title, "process %d", process->pid);
-    printf("%-4s %-20s %s: %s\n", process->counters ? "ok" : "no", title, process->name,
-           process->counters ? "on libgil, and has counters" : process->why_not);
-    if (!process->counters)
+    snprintf(about, sizeof about, "%s: %s", process->name,
+             process->counters ? "on libgil, and has counters" : process->why_not);
+    if (print_line(process->counters, title, about) != EXIT_OK)
         *status = EXIT_MISSING;
 }
 
