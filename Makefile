@@ -56,7 +56,7 @@ COMPILE   = $(CC) $(BASE) $(CFLAGS) $(WERROR) -MMD -MP
 LDFLAGS  ?=
 
 # What only the command needs of the kernel.
-CLI_HELP := $(addprefix kernel-helpers/,elf.c uprobe.c)
+CLI_HELP := $(addprefix kernel-helpers/,elf.c features.c uprobe.c)
 
 LIB_SRC  := $(filter-out $(CLI_HELP),$(wildcard lib/*.c kernel-helpers/*.c))
 CLI_SRC  := $(wildcard tools/cli/*.c) $(CLI_HELP)
@@ -84,6 +84,10 @@ LUA_SRC     := $(wildcard tools/lua/*.c)
 LUA_MODULE  := $(if $(HAVE_LUA),$(BUILD)/lua/gil.so $(patsubst tools/lua/%,$(BUILD)/lua/%, \
                  $(wildcard tools/lua/gil/*.lua)))
 
+# An empty HAVE_NCURSES leaves out the screen of `gil top`, and an empty HAVE_SDT the probes.
+HAVE_NCURSES := $(wildcard /usr/include/ncurses.h)
+HAVE_SDT     := $(shell echo '\#include <sys/sdt.h>' | $(CC) -E -xc - >/dev/null 2>&1 && echo yes)
+
 # An empty HAVE_BPF leaves out the tracer; the commands that need it say so.
 BPF_CLANG   ?= clang
 BPFTOOL     ?= $(firstword $(shell command -v bpftool) $(wildcard /usr/sbin/bpftool))
@@ -91,7 +95,7 @@ HAVE_BPF    := $(and $(shell command -v $(BPF_CLANG)),$(BPFTOOL),$(wildcard /usr
 TRACER_SRC  := $(wildcard tools/cli/tracer*.c)
 CLI_SRC     := $(filter-out $(if $(HAVE_BPF),%/notracer.c,$(TRACER_SRC) %/python311.c) \
                  $(if $(HAVE_PYTHON),,%/python311.c),$(CLI_SRC))
-CLI_LIBS    := $(if $(HAVE_BPF),-lbpf)
+CLI_LIBS    := $(if $(HAVE_BPF),-lbpf) $(if $(HAVE_NCURSES),-lncursesw)
 
 TEST_SRC    := $(wildcard tests/*/*.c tests/*/*.cc)
 TEST_SRC    := $(filter-out tests/unit/% tests/model/% tests/coverage/%,$(TEST_SRC))
@@ -119,6 +123,12 @@ endif
 ifeq ($(HAVE_LUA),)
 	@echo "make: no Lua 5.4 headers in $(LUA_INCLUDE): lua/gil.so is left out (make deps installs" \
 	      "them)"
+endif
+ifeq ($(HAVE_NCURSES),)
+	@echo "make: no ncurses: gil top has no screen, and prints text (make deps installs it)"
+endif
+ifeq ($(HAVE_SDT),)
+	@echo "make: no sys/sdt.h: the libraries have no probes to trace (make deps installs it)"
 endif
 
 .DELETE_ON_ERROR:
@@ -164,6 +174,8 @@ $(SHARED:%=%.$(SOVERSION)): lib/libgil.map
 
 $(SHARED): %: %.$(SOVERSION)
 	@ln -sf $(<F) $@
+
+$(BUILD)/obj/tools/cli/%.o: BASE += $(if $(HAVE_NCURSES),-DHAVE_NCURSES)
 
 # All of the command but its main(), for its unit tests.
 $(BUILD)/cli.a: $(call obj,$(filter-out %/main.c,$(CLI_SRC)))

@@ -38,8 +38,13 @@ long io_result(long result)
 
 long io_end(struct thread_state *ts, long result)
 {
-    if (threads_on() && unlikely(relaxed_load(&lock_of(&ts->domain->lock)->drop)))
-        state_hand_over(ts, true);
+    if (threads_on()) {
+        struct lock *l = lock_of(&ts->domain->lock);
+
+        count_up(node_of(l), io_inline);
+        if (unlikely(relaxed_load(&l->drop)))
+            state_hand_over(ts, true);
+    }
     return io_result(result);
 }
 
@@ -128,16 +133,54 @@ static long block_as_user(void *arg, struct parker *p)
     return result;
 }
 
+/* For the probes: which operation of io_uring does the same, or -1. */
+static int operation(const struct io_call *c)
+{
+    if (c->number == SYS_ppoll)
+        return IORING_OP_POLL_ADD;
+    if (c->number == SYS_clock_nanosleep)
+        return IORING_OP_TIMEOUT;
+    return c->request.opcode == IORING_OP_NOP ? -1 : c->request.opcode;
+}
+
+static long block_watched(void *arg, struct parker *p)
+{
+    struct io_call *c = arg;
+    int64_t since = PROBE_ATTACHED(io_complete) ? clock_now_ns() : 0;
+    long result;
+
+    PROBE(io_submit, c->ts, operation(c), c->user.fd);
+    result = block_as_user(c, p);
+    if (since)
+        PROBE(io_complete, c->ts, operation(c), c->user.fd, result, clock_now_ns() - since);
+    return result;
+}
+
+/* With the lock held: the call gives it up to block; and it is over, with that result. */
+static void count_blocking(const struct thread_state *ts)
+{
+    if (threads_on())
+        count_up(node_of(lock_of(&ts->domain->lock)), io_blocked);
+}
+
+static void count_interrupted(const struct thread_state *ts, long result)
+{
+    if (threads_on() && (result == -EINTR || result == -EBADF))
+        count_up(node_of(lock_of(&ts->domain->lock)), io_interrupted);
+}
+
 long io_wait_in(const char *function, struct thread_state *ts,
                 long (*fn)(void *arg, struct parker *p), void *arg)
 {
     struct parker *p = parker_self();
     long result;
 
+    count_blocking(ts);
     for (;;) {
         state_suspend(function, ts);
         result = fn(arg, p);
         state_resume(function, ts);
+        count_interrupted(ts, result);
         if (result != -ERESTART)
             return result;
         parker_forget(p, PARK_SIGNALLED);
@@ -151,5 +194,5 @@ long io_wait(struct io_call *c, int64_t timeout_ns)
     if (timeout_ns == 0 && c->tried)
         return io_result(-ETIMEDOUT);
     c->deadline_ns = futex_deadline(timeout_ns);
-    return io_result(io_wait_in(c->function, c->ts, block_as_user, c));
+    return io_result(io_wait_in(c->function, c->ts, block_watched, c));
 }

@@ -164,8 +164,7 @@ static inline void count_add(const struct node *n, uint64_t *counter, uint64_t b
         relaxed_store(counter, *counter + by);
 }
 
-/* count_up(n, forced): n's thread counts one, by the name in gil_thread_stats. io_inline, io_blocked
- * and io_interrupted are counted by the blocking calls. */
+/* count_up(n, forced): n's thread counts one, by the name in gil_thread_stats. */
 #define count_up(n, name) count_add(n, &(n)->stats->name, 1)
 
 /* Raises a maximum. */

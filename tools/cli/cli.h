@@ -30,6 +30,9 @@ int run_main(int argc, char **argv);
 int record_main(int argc, char **argv);
 int trace_main(int argc, char **argv);
 int report_main(int argc, char **argv);
+int stat_main(int argc, char **argv);
+int top_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 
 /* Prints "gil: " and the message as one line; returns status, for `return complain(…)`. */
 int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -10,9 +10,12 @@
 
 static const struct command commands[] = {
     {"run", "run a program with libgil's lock as its interpreter lock", run_main},
+    {"top", "show live what the lock does in each thread", top_main},
+    {"stat", "count what the lock does in each thread", stat_main},
     {"record", "record what the lock does, for gil report", record_main},
     {"trace", "print what the lock does, event by event", trace_main},
     {"report", "print what gil record has written", report_main},
+    {"doctor", "say what this machine allows gil to do", doctor_main},
 };
 
 static const size_t command_count = sizeof commands / sizeof commands[0];
