@@ -214,7 +214,7 @@ CHECK = $(shell pkg-config --cflags --libs check)
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
 $(addprefix $(BUILD)/tests/python/,unrecognised unreachable): TEST_LIBS = -rdynamic
-CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text)
+CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text cli/makerecord)
 $(CLI_UNIT): TEST_LIBS = $(BUILD)/cli.a
 $(CLI_UNIT): $(BUILD)/cli.a
 $(BUILD)/tests/python/redirect: TEST_LIBS = -Wl,-z,relro,-z,now

@@ -2,7 +2,7 @@
  *
  * Reads are tried with RWF_NOWAIT, which sockets, pipes and most file systems know; a file that does
  * not know it fails the try without having done anything. A file of which only a part is in memory
- * is read on. Writes are tried on sockets and pipes only: on a file a try would split an append.
+ * is read on. With O_DIRECT a read is not tried. Writes are tried on sockets and pipes only: on a file a try would split an append.
  *
  * A request does not take part in the order of those who read or write at the position of one open
  * file, so it is for pipes and sockets, and for reads at an offset. Writes to files are system
@@ -168,10 +168,24 @@ static bool read_by_request(const struct transfer *t)
     return kind == PIPE || t->offset >= 0;
 }
 
+/* With O_DIRECT a try waits for the device, lock and all. Such a read is of whole blocks. */
+static bool is_direct(const struct transfer *t)
+{
+    const size_t block = 512;
+    bool several = t->what == t->iov; /* the caller's, and not to be read here */
+    long flags;
+
+    if (!several && (t->size % block || (t->offset >= 0 && (size_t)t->offset % block)))
+        return false;
+    flags = IO_NOW(SYS_fcntl, t->fd, F_GETFL);
+    return flags >= 0 && flags & O_DIRECT;
+}
+
 static ssize_t read_for(const struct transfer *t, bool may_try, int64_t timeout_ns)
 {
     struct thread_state *ts = need_to_run(t->function);
-    long got = 0, result = may_try ? try_read(t, &got) : CANNOT_TRY;
+    bool direct = may_try && is_direct(t);
+    long got = 0, result = may_try && !direct ? try_read(t, &got) : CANNOT_TRY;
     struct io_call c;
 
     if (result != CANNOT_TRY && result != WOULD_WAIT)
@@ -182,7 +196,7 @@ static ssize_t read_for(const struct transfer *t, bool may_try, int64_t timeout_
         c.done = (size_t)got;
         c.offset = t->offset;
         c.aim = t->offset < 0 ? aim_read : aim_pread;
-    } else if (c.tried && read_by_request(t)) {
+    } else if ((c.tried || direct) && read_by_request(t)) {
         set_request(&c, t->opcode, t->offset);
     }
     return io_wait(&c, timeout_ns);

@@ -3,6 +3,8 @@
  * in ioclose.c, what a process may lack in iofallback.c. */
 #include "blocking.h"
 
+#include "lib/runtime.h"
+
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -214,6 +216,34 @@ START_TEST(partial_sends)
         ck_assert_int_eq(gil_write(ends[0], some, 60000), 60000);
     ck_assert_int_eq(gil_shutdown(ends[0], SHUT_WR), 0);
     join(reader);
+}
+END_TEST
+
+/* A try of such a read would keep the lock while the device reads. */
+START_TEST(o_direct_reads_are_made_without_the_lock)
+{
+    enum { READS = 20 };
+    char path[64], *page;
+    int fd, file = make_file(16384);
+    struct iovec iov = {NULL, 4096};
+    uint64_t before;
+
+    begin_io(_i);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    fd = open(path, O_RDONLY | O_DIRECT);
+    if (fd < 0)
+        return; /* a file system without it */
+    ck_assert_int_eq(posix_memalign((void **)&page, 4096, 4096), 0);
+    iov.iov_base = page;
+    gil_restore_thread(test_state);
+    before = stats_of(&shared.lock, my_tid()).acquires;
+    for (int i = 0; i < READS; i++) {
+        ck_assert_int_eq(gil_pread(fd, page, 4096, 8192), 4096);
+        ck_assert_int_eq(page[4095], 2);
+        ck_assert_int_eq(gil_preadv(fd, &iov, 1, 4096), 4096);
+        ck_assert_int_eq(page[4095], 1);
+    }
+    ck_assert_uint_eq(stats_of(&shared.lock, my_tid()).acquires, before + 2 * READS);
 }
 END_TEST
 
@@ -536,6 +566,7 @@ int main(void)
     ADD_BOTH(tc, data_that_is_there_after_many_waits);
     ADD_BOTH(tc, ecanceled_near_signals);
     ADD_BOTH(tc, short_reads_on_partly_cached_files);
+    ADD_BOTH(tc, o_direct_reads_are_made_without_the_lock);
     ADD_BOTH(tc, partial_sends);
     ADD_BOTH(tc, shared_file_offset);
     ADD_BOTH(tc, zero_length);
