@@ -350,7 +350,9 @@ aarch64:
 	@tools/deps.sh build aarch64
 	@tests/aarch64/libcheck $(AARCH64)/root
 	@$(MAKE) --no-print-directory BUILD=$(AARCH64) CC=aarch64-linux-gnu-gcc \
-	    AR=aarch64-linux-gnu-ar CHECK="$(AARCH64_CHECK)" lock-programs
+	    AR=aarch64-linux-gnu-ar CHECK="$(AARCH64_CHECK)" \
+	    UNIT_SRC="$(filter-out $(CLI_UNIT:$(BUILD)/tests/%=tests/unit/%.c),$(UNIT_SRC))" \
+	    lock-programs
 	@BUILD=$(AARCH64) tests/aarch64/run
 
 fault:
