@@ -7,6 +7,7 @@
 #   make demo           stock CPython beside CPython on libgil, under a real load
 #   make bench          the convoy suite    make install        PREFIX, DESTDIR; make uninstall
 #   make fault          every call fails at every occurrence: an hour
+#   make check-fuzz     gil report, given files made up for SECONDS=60
 #   make coverage       what the tests of the lock cover, in a build of its own
 #   make aarch64        the lock's unit tests, cross-compiled, on an emulator
 #   make tsan, make asan, make ubsan        the lock's tests under a sanitizer, in builds of their own
@@ -135,7 +136,8 @@ endif
 .SECONDARY:
 SANITISERS := tsan asan ubsan
 .PHONY: $(SANITISERS) $(SANITISERS:%=%-programs) steps-programs stress soak
-.PHONY: all deps test-programs lock-programs fault-programs check check-python model fault coverage aarch64
+.PHONY: all deps test-programs lock-programs fault-programs damage-programs check check-python
+.PHONY: check-fuzz model fault coverage aarch64
 .PHONY: bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
@@ -226,7 +228,8 @@ CHECK = $(shell pkg-config --cflags --libs check)
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
 $(addprefix $(BUILD)/tests/python/,unrecognised unreachable): TEST_LIBS = -rdynamic
-CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text cli/makerecord)
+CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text cli/makerecord \
+              cli/damage)
 $(CLI_UNIT): TEST_LIBS = $(BUILD)/cli.a
 $(CLI_UNIT): $(BUILD)/cli.a
 $(BUILD)/tests/python/redirect: TEST_LIBS = -Wl,-z,relro,-z,now
@@ -303,13 +306,15 @@ check:
 fault-programs: $(addprefix $(BUILD)/tests/fault/,scenario threads fault.so)
 lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress \
     $(BUILD)/tests/interp/model
+damage-programs: $(addprefix $(BUILD)/tests/cli/,makerecord damage)
 
 tsan-programs: FLAGS = -O1 -fsanitize=thread
 asan-programs: FLAGS = -O1 -fsanitize=address
+asan-programs: MORE = damage-programs
 ubsan-programs: FLAGS = -O1 -fsanitize=undefined -fno-sanitize-recover=undefined
 $(SANITISERS:%=%-programs): %-programs:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$* \
-	    CFLAGS="-g -fno-omit-frame-pointer $(FLAGS)" lock-programs
+	    CFLAGS="-g -fno-omit-frame-pointer $(FLAGS)" lock-programs $(MORE)
 
 # The lock with a hook at each step of its protocol, and limits that a run chooses.
 STEP_FLAGS   = -O2 -g -DLOCK_STEPS -include tests/stress/limits.h
@@ -361,6 +366,17 @@ fault:
 	@FULL=1 tests/fault/lock.test
 	@FULL=1 tests/fault/threads.test
 	@FULL=1 tests/fault/python.test
+
+# FUZZER makes the program one of libFuzzer, which needs clang.
+FUZZER =
+$(BUILD)/tests/cli/damage: TEST_LIBS += $(FUZZER)
+
+check-fuzz:
+	@tools/deps.sh build fuzz
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang FUZZER="-DFUZZER -fsanitize=fuzzer" \
+	    CFLAGS="-g -O1 -fno-sanitize-recover=undefined \
+	    -fsanitize=address,undefined,fuzzer-no-link" damage-programs
+	@BUILD=$(BUILD)/fuzz tests/cli/fuzz
 
 check-python:
 	@tools/deps.sh build check

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that the named groups need and that are missing.
 #
-#   tools/deps.sh GROUP...        groups: build, check, demo, bench, coverage, aarch64;
-#                                 NO_DEPS=1 does nothing
+#   tools/deps.sh GROUP...        groups: build, check, demo, bench, fuzz, coverage,
+#                                 aarch64; NO_DEPS=1 does nothing
 #
 # Nothing is installed, and the network is not touched, when nothing is missing. It never waits for
 # an answer: without root it uses sudo only where there is a terminal to ask on.
@@ -15,10 +15,11 @@ packages_of() {
     check) echo check lua5.4 pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
     demo) echo wrk ;;
     bench) echo wrk lua5.4 g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
+    fuzz) echo clang libclang-rt-14-dev ;;
     coverage) echo gcovr ;;
     aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
     *)
-        echo "deps: unknown group '$1' (build, check, demo, bench, coverage, aarch64)" >&2
+        echo "deps: unknown group '$1' (build, check, demo, bench, fuzz, coverage, aarch64)" >&2
         exit 2
         ;;
     esac

@@ -3,6 +3,7 @@
  *   makerecord FILE full         a thread that holds the lock 20 ms, 50 times, and one that waits
  *   makerecord FILE contention   the same without holds
  *   makerecord FILE nothing      no events at all
+ *   makerecord FILE short        the first round of full, and what happens once
  *   makerecord FILE names        names that mean something to terminals, JSON and XML
  *   makerecord FILE lost         with losses
  *   makerecord FILE killed       flushed once, then left as a killed recorder leaves it
@@ -180,7 +181,7 @@ static void write_scenario(const char *scenario)
         many_events();
         return;
     }
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < (strcmp(scenario, "short") == 0 ? 1 : 50); i++)
         round_of(i, holds);
     odd_ones(holds);
     if (strcmp(scenario, "lost") == 0) {

@@ -314,8 +314,11 @@ static int on_thread(const struct record_thread *from, void *arg)
 
 static int on_function(uint32_t number, const struct tracer_function *from, void *arg)
 {
-    struct report_function **function = &((struct report *)arg)->functions[number];
+    struct report *report = arg;
+    struct report_function **function = &report->functions[number];
 
+    if (number >= report->functions_end)
+        report->functions_end = number + 1;
     if (!*function && !(*function = calloc(1, sizeof **function)))
         return -ENOMEM;
     (*function)->language = from->language;
@@ -372,7 +375,7 @@ void report_free(struct report *report)
     report_set_free(&report->threads);
     report_set_free(&report->places);
     report_set_free(&report->cells);
-    for (size_t i = 0; i < RECORD_FUNCTIONS_MAX; i++) {
+    for (size_t i = 0; i < report->functions_end; i++) {
         if (report->functions[i]) {
             free(report->functions[i]->name);
             free(report->functions[i]->file);

@@ -89,6 +89,7 @@ struct report {
     uint64_t events[GIL_EVENT_KINDS];
     struct report_set processes, threads, places, cells;
     struct report_function *functions[RECORD_FUNCTIONS_MAX]; /* by number; NULL: not known */
+    size_t functions_end;                                    /* no number is as large */
     struct histogram hold, wait, handoff; /* of all threads; partial ones are not in it */
     struct report_io io[REPORT_OPS + 1];  /* by operation + 1 */
     struct {
