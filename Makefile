@@ -214,7 +214,7 @@ CHECK = $(shell pkg-config --cflags --libs check)
 TEST_LIBS =
 $(addprefix $(BUILD)/tests/python/,embed subinterp cancel cancelcxx): TEST_LIBS = -lpython3.11
 $(addprefix $(BUILD)/tests/python/,unrecognised unreachable): TEST_LIBS = -rdynamic
-CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text)
+CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text cli/makerecord)
 $(CLI_UNIT): TEST_LIBS = $(BUILD)/cli.a
 $(CLI_UNIT): $(BUILD)/cli.a
 $(BUILD)/tests/python/redirect: TEST_LIBS = -Wl,-z,relro,-z,now
@@ -338,7 +338,9 @@ aarch64:
 	@tools/deps.sh build aarch64
 	@tests/aarch64/libcheck $(AARCH64)/root
 	@$(MAKE) --no-print-directory BUILD=$(AARCH64) CC=aarch64-linux-gnu-gcc \
-	    AR=aarch64-linux-gnu-ar CHECK="$(AARCH64_CHECK)" lock-programs
+	    AR=aarch64-linux-gnu-ar CHECK="$(AARCH64_CHECK)" \
+	    UNIT_SRC="$(filter-out $(CLI_UNIT:$(BUILD)/tests/%=tests/unit/%.c),$(UNIT_SRC))" \
+	    lock-programs
 	@BUILD=$(AARCH64) tests/aarch64/run
 
 fault:

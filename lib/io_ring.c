@@ -43,6 +43,8 @@ static void thread_exit(void *arg)
             ring_free(&mine.rings[use].ring);
         mine.rings[use].made = false;
     }
+    mine.ready =
+        false; /* another key's destructor may make such a call, and then this comes back */
 }
 
 /* A process that makes no such call has neither the handler nor the key. */

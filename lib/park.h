@@ -79,7 +79,8 @@ bool park(struct parker *p, int64_t deadline_ns, bool interruptible);
 /* Ends a wait. The parker is not touched afterwards. */
 void unpark(struct parker *p);
 
-/* Which of these bits are set in the calling thread's word? The other two set and clear some. */
+/* Which of these bits are set in the calling thread's word? The other two set and clear some. A set
+ * is a release: whoever finds the bit there looks for the thread's number. */
 static inline uint32_t parker_has(const struct parker *p, uint32_t bits)
 {
     return __atomic_load_n(&p->word, __ATOMIC_RELAXED) & bits;
@@ -87,7 +88,7 @@ static inline uint32_t parker_has(const struct parker *p, uint32_t bits)
 
 static inline void parker_set(struct parker *p, uint32_t bits)
 {
-    __atomic_fetch_or(&p->word, bits, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&p->word, bits, __ATOMIC_RELEASE);
 }
 
 static inline void parker_clear(struct parker *p, uint32_t bits)

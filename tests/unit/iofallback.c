@@ -223,6 +223,46 @@ START_TEST(a_ring_goes_with_its_thread)
 }
 END_TEST
 
+static pthread_key_t last_words;
+
+static void wait_once_more(void *arg)
+{
+    gil_state state = gil_ensure();
+    int fds[2];
+    char c;
+
+    (void)arg;
+    make_pipe(fds);
+    ck_assert_int_eq(gil_read_for(fds[0], &c, 1, MS), -1);
+    close(fds[0]);
+    close(fds[1]);
+    gil_release(state);
+}
+
+static void *waits_at_its_end_main(void *arg)
+{
+    pthread_setspecific(last_words, arg);
+    wait_once_more(NULL);
+    return NULL;
+}
+
+/* A key that is younger than the library's: its destructor runs after that has freed the ring. */
+START_TEST(a_ring_that_is_made_while_its_thread_ends)
+{
+    long before = 0;
+
+    begin_io(_i);
+    check_calls();
+    pthread_key_create(&last_words, wait_once_more);
+    for (int i = 0; i < 100; i++) {
+        join(start(waits_at_its_end_main, &before));
+        if (i == 20)
+            before = count_lines("/proc/self/maps");
+    }
+    ck_assert_int_lt(count_lines("/proc/self/maps"), before + 10);
+}
+END_TEST
+
 enum { MANY = 200 };
 
 START_TEST(many_threads_wait_at_once)
@@ -259,6 +299,7 @@ int main(void)
     ADD_BOTH(tc, fork_with_requests_in_flight);
     ADD_BOTH(tc, ring_creation_in_a_child);
     ADD_BOTH(tc, a_ring_goes_with_its_thread);
+    ADD_BOTH(tc, a_ring_that_is_made_while_its_thread_ends);
     ADD_BOTH(tc, many_threads_wait_at_once);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

@@ -1,6 +1,8 @@
 /* Interrupting blocking calls: gil_interrupt(), signals, and deadlines. */
 #include "blocking.h"
 
+#include <gil/thread.h>
+
 #include <sys/stat.h>
 
 static int ends[2];
@@ -200,6 +202,36 @@ START_TEST(each_interrupt_ends_one_call)
         WAIT_FOR(atomic_load(&rounds) == i + 1);
     }
     job_expect(&j, 0);
+}
+END_TEST
+
+static void read_at_once(void *arg)
+{
+    long *error = arg;
+
+    *error = read_one(ends) < 0 ? errno : 0;
+}
+
+/* Whatever the thread has come to by then, and though nothing has passed between the two. */
+START_TEST(an_interrupt_reaches_a_thread_that_has_just_begun)
+{
+    begin_io(_i);
+    make_pipe(ends);
+    for (int i = 0; i < 100; i++) {
+        gil_thread *thread;
+        unsigned long ident;
+        long error = 0;
+
+        gil_restore_thread(test_state);
+        ident = gil_thread_start(&thread, NULL, read_at_once, &error);
+        gil_save_thread();
+        sleep_ns(i % 10 * 20 * US);
+        ck_assert_int_eq(gil_interrupt(ident), 0);
+        gil_restore_thread(test_state);
+        ck_assert_int_eq(gil_thread_join(thread, -1), 0);
+        gil_save_thread();
+        ck_assert_int_eq(error, EINTR);
+    }
 }
 END_TEST
 
@@ -510,6 +542,7 @@ int main(void)
     tcase_set_timeout(tc, 20);
     tcase_add_loop_test(tc, an_interrupt_ends_a_blocked_call, 0, WAYS * BACKENDS);
     ADD_BOTH(tc, each_interrupt_ends_one_call);
+    ADD_BOTH(tc, an_interrupt_reaches_a_thread_that_has_just_begun);
     ADD_BOTH(tc, the_next_call_is_not_interrupted);
     ADD_BOTH(tc, an_interrupt_is_there_for_the_next_call_that_waits);
     ADD_BOTH(tc, without_the_lock_a_function_is_called_back_once);

@@ -41,7 +41,7 @@ int complain_option(const char *command, int result, char **argv, const struct o
 int print_text(const char *text)
 {
     fputs(text, stdout);
-    if (fflush(stdout) == 0)
+    if (fflush(stdout) == 0 && !ferror(stdout))
         return EXIT_OK;
     return complain(EXIT_ERROR, "cannot write to standard output: %s", strerror(errno));
 }

@@ -29,6 +29,7 @@ struct command {
 int run_main(int argc, char **argv);
 int record_main(int argc, char **argv);
 int trace_main(int argc, char **argv);
+int report_main(int argc, char **argv);
 
 /* Prints "gil: " and the message as one line; returns status, for `return complain(…)`. */
 int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -12,6 +12,7 @@ static const struct command commands[] = {
     {"run", "run a program with libgil's lock as its interpreter lock", run_main},
     {"record", "record what the lock does, for gil report", record_main},
     {"trace", "print what the lock does, event by event", trace_main},
+    {"report", "print what gil record has written", report_main},
 };
 
 static const size_t command_count = sizeof commands / sizeof commands[0];

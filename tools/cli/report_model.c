@@ -30,9 +30,7 @@ static bool make_room(struct report_set *set)
     return entries;
 }
 
-/* The entry with this key, which is made (of size bytes, all zero but the key) if there is none;
- * *is_new says which. NULL with errno ENOMEM, or ENOSPC if there are max already. */
-static void *entry_of(struct report_set *set, uint64_t key, size_t size, size_t max, bool *is_new)
+void *report_set_entry(struct report_set *set, uint64_t key, size_t size, size_t max, bool *is_new)
 {
     void *found = tfind(&key, &set->root, compare_keys);
     uint64_t *entry;
@@ -63,7 +61,7 @@ static void leave(void *entry)
     (void)entry;
 }
 
-static void free_set(struct report_set *set)
+void report_set_free(struct report_set *set)
 {
     tdestroy(set->root, leave);
     for (size_t i = 0; i < set->count; i++)
@@ -76,8 +74,8 @@ static void free_set(struct report_set *set)
 static struct report_process *process_of(struct report *report, pid_t pid)
 {
     bool is_new;
-    struct report_process *process =
-        entry_of(&report->processes, (uint64_t)pid, sizeof *process, REPORT_PROCESSES_MAX, &is_new);
+    struct report_process *process = report_set_entry(
+        &report->processes, (uint64_t)pid, sizeof *process, REPORT_PROCESSES_MAX, &is_new);
 
     if (is_new)
         process->pid = pid;
@@ -93,7 +91,7 @@ static struct report_thread *thread_of(struct report *report, pid_t pid, pid_t t
 
     if (!process)
         return NULL;
-    thread = entry_of(&report->threads, key, sizeof *thread, REPORT_THREADS_MAX, &is_new);
+    thread = report_set_entry(&report->threads, key, sizeof *thread, REPORT_THREADS_MAX, &is_new);
     if (is_new) {
         thread->index = report->threads.count - 1;
         thread->tid = tid;
@@ -106,8 +104,8 @@ static struct report_place *place_of(struct report *report, const struct gil_pla
 {
     bool is_new;
     struct report_place *found =
-        entry_of(&report->places, (uint64_t)place->function << 32 | place->line, sizeof *found,
-                 REPORT_PLACES_MAX, &is_new);
+        report_set_entry(&report->places, (uint64_t)place->function << 32 | place->line,
+                         sizeof *found, REPORT_PLACES_MAX, &is_new);
 
     if (is_new) {
         found->index = report->places.count - 1;
@@ -138,8 +136,8 @@ static struct report_cell *cell_of(struct report *report, struct report_thread *
 
     if (!thread || !place)
         return NULL;
-    cell = entry_of(&report->cells, (uint64_t)thread->index << 32 | place->index, sizeof *cell,
-                    REPORT_CELLS_MAX, &is_new);
+    cell = report_set_entry(&report->cells, (uint64_t)thread->index << 32 | place->index,
+                            sizeof *cell, REPORT_CELLS_MAX, &is_new);
     if (is_new) {
         cell->thread = thread;
         cell->place = place;
@@ -253,10 +251,8 @@ static void add_io(struct report *report, const struct gil_event *event)
         add(&io->blocked, event);
 }
 
-static int on_event(const struct gil_event *event, void *arg)
+static int add_event(struct report *report, const struct gil_event *event)
 {
-    struct report *report = arg;
-
     report->events[event->kind]++;
     if (event->time_ns > report->end_ns)
         report->end_ns = event->time_ns;
@@ -273,6 +269,14 @@ static int on_event(const struct gil_event *event, void *arg)
         add_io(report, event);
     }
     return 0;
+}
+
+static int on_event(const struct gil_event *event, void *arg)
+{
+    struct report *report = arg;
+    int status = add_event(report, event);
+
+    return status == 0 && report->each ? report->each(report, event, report->each_arg) : status;
 }
 
 /* ---- Names ---- */
@@ -331,18 +335,25 @@ static int on_loss(unsigned int loss, const char *name, uint64_t count, void *ar
 
 /* ---- All of it ---- */
 
-struct report *report_read(struct record_reader *reader, int *status)
+struct report *report_read(struct record_reader *reader,
+                           int (*each)(struct report *, const struct gil_event *, void *),
+                           void *arg, int *status)
 {
     static const struct record_visitor visitor = {on_process, on_thread, on_function, on_event,
                                                   on_loss};
     struct report *report = calloc(1, sizeof *report);
 
-    *status = report ? record_reader_visit(reader, &visitor, report) : -ENOMEM;
+    *status = -ENOMEM;
+    if (report) {
+        report->start = *record_reader_start(reader);
+        report->each = each;
+        report->each_arg = arg;
+        *status = record_reader_visit(reader, &visitor, report);
+    }
     if (*status == -ENOMEM) {
         report_free(report);
         return NULL;
     }
-    report->start = *record_reader_start(reader);
     report->cut_off = record_reader_end(reader) == 0;
     if (!report->cut_off)
         report->end_ns = record_reader_end(reader);
@@ -357,10 +368,10 @@ void report_free(struct report *report)
         free(((struct report_process *)report->processes.entries[i])->name);
     for (size_t i = 0; i < report->threads.count; i++)
         free(((struct report_thread *)report->threads.entries[i])->name);
-    free_set(&report->processes);
-    free_set(&report->threads);
-    free_set(&report->places);
-    free_set(&report->cells);
+    report_set_free(&report->processes);
+    report_set_free(&report->threads);
+    report_set_free(&report->places);
+    report_set_free(&report->cells);
     for (size_t i = 0; i < RECORD_FUNCTIONS_MAX; i++) {
         if (report->functions[i]) {
             free(report->functions[i]->name);
@@ -385,4 +396,12 @@ uint64_t report_event_count(const struct report *report)
     for (int kind = 0; kind < GIL_EVENT_KINDS; kind++)
         count += report->events[kind];
     return count;
+}
+
+bool report_is_complete(const struct report *report)
+{
+    for (size_t i = 0; i < RECORD_LOSSES_MAX; i++)
+        if (report->losses[i].count > 0)
+            return false;
+    return !report->cut_off && report->beyond == 0;
 }

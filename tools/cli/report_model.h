@@ -98,16 +98,29 @@ struct report {
     uint64_t delay_ns;    /* as in a thread, of all */
     uint64_t unblamed_ns; /* waits that nobody is known to be to blame for */
     uint64_t beyond;      /* events that did not fit into the tables */
+    int (*each)(struct report *, const struct gil_event *, void *); /* see report_read() */
+    void *each_arg;
 };
 
-/* Reads all of a record. Returns it also when it was damaged (the reader says so: *status), with
- * what comes before; NULL when memory is short. */
-struct report *report_read(struct record_reader *reader, int *status);
+/* Reads all of a record, and calls each (unless it is NULL) with every event after it was added;
+ * it returns 0 or -ENOMEM. Returns the report also when the record was damaged (the reader says so:
+ * *status), with what comes before; NULL when memory is short. */
+struct report *report_read(struct record_reader *reader,
+                           int (*each)(struct report *, const struct gil_event *, void *),
+                           void *arg, int *status);
 void report_free(struct report *report);
+
+/* The entry of a set that has this key, which is made (of size bytes, all zero but the key) if there
+ * is none; *is_new says which. NULL with errno ENOMEM, or ENOSPC if there are max already. */
+void *report_set_entry(struct report_set *set, uint64_t key, size_t size, size_t max, bool *is_new);
+void report_set_free(struct report_set *set);
 
 /* How long the recording took, in nanoseconds, and its events. */
 uint64_t report_span_ns(const struct report *report);
 uint64_t report_event_count(const struct report *report);
+
+/* Was nothing lost, and did the recording come to its end? */
+bool report_is_complete(const struct report *report);
 
 /* Adds what `from` has to `to`. */
 void report_sum_add(struct report_sum *to, const struct report_sum *from);

@@ -1,6 +1,7 @@
 /* See text.h. */
 #include "tools/cli/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -85,42 +86,68 @@ void text_json(FILE *out, const char *text)
     putc('"', out);
 }
 
+static void xml_byte(FILE *out, char byte)
+{
+    switch (byte) {
+    case '&':
+        fputs("&amp;", out);
+        break;
+    case '<':
+        fputs("&lt;", out);
+        break;
+    case '>':
+        fputs("&gt;", out);
+        break;
+    case '"':
+        fputs("&quot;", out);
+        break;
+    default:
+        putc(byte, out);
+    }
+}
+
 void text_xml(FILE *out, const char *text)
 {
-    for (; *text; text++) {
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            putc(*text, out);
-        }
-    }
+    for (; *text; text++)
+        xml_byte(out, *text);
+}
+
+/* How many bytes of the text there is room for, with an ellipsis if that is not all. */
+static size_t bytes_within(const char *text, int width, bool *fits)
+{
+    const char *at = text;
+
+    *fits = text_width(text) <= width;
+    for (int left = *fits ? width : width - 1; *at && left > 0; left--)
+        at += length_of((unsigned char)*at);
+    return (size_t)(at - text);
+}
+
+void text_xml_cut(FILE *out, const char *text, int width)
+{
+    bool fits;
+    size_t size = bytes_within(text, width, &fits);
+
+    for (size_t i = 0; i < size; i++)
+        xml_byte(out, text[i]);
+    if (!fits)
+        fputs("…", out);
+}
+
+void text_cut(FILE *out, const char *text, int width)
+{
+    bool fits;
+
+    fwrite(text, 1, bytes_within(text, width, &fits), out);
+    if (!fits)
+        fputs("…", out);
 }
 
 void text_column(FILE *out, const char *text, int width)
 {
     int blanks = width - text_width(text);
-    int left = blanks < 0 ? width - 1 : width;
 
-    while (*text && left > 0) {
-        int length = length_of((unsigned char)*text);
-
-        fwrite(text, 1, length, out);
-        text += length;
-        left--;
-    }
-    if (blanks < 0)
-        fputs("…", out);
-    else
+    text_cut(out, text, width);
+    if (blanks > 0)
         fprintf(out, "%*s", blanks, "");
 }

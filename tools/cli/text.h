@@ -20,7 +20,13 @@ void text_json(FILE *out, const char *text);
 /* Writes clean text as the content of an XML element or attribute. */
 void text_xml(FILE *out, const char *text);
 
-/* Writes clean text in `width` columns: blanks behind it, or its end cut off ("handle_requ…"). */
+/* The same, in `width` columns at most: its end may be cut off ("handle_requ…"). */
+void text_xml_cut(FILE *out, const char *text, int width);
+
+/* Writes clean text in `width` columns at most. */
+void text_cut(FILE *out, const char *text, int width);
+
+/* The same with blanks behind it, so that it takes all of them. */
 void text_column(FILE *out, const char *text, int width);
 
 #endif

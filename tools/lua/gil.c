@@ -2,8 +2,8 @@
  * in C are in this library, the others in Lua files beside it. */
 #include "tools/lua/universe.h"
 
-static const char *const modules[] = {"thread", "threading", "queue",
-                                      "sys",    "time",      "interpreters"};
+static const char *const modules[] = {"thread",       "threading", "queue", "sys",    "time",
+                                      "interpreters", "socket",    "file",  "process"};
 
 GIL_LUA_MODULE int luaopen_gil(lua_State *L);
 GIL_LUA_MODULE int luaopen_gil(lua_State *L)

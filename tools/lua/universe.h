@@ -8,10 +8,11 @@
  * C functions of the module that may block
  * - call gil_lua_self() first, which refuses threads that are not of the universe;
  * - when the library's call returned EINTR, call gil_lua_look(), which raises what the thread was
- *   interrupted with, and then try again. */
+ *   interrupted with, and then try again: gil_lua_again(). */
 #ifndef TOOLS_LUA_UNIVERSE_H
 #define TOOLS_LUA_UNIVERSE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -130,6 +131,16 @@ void gil_lua_left(lua_State *before);
 /* Looks around: lets others run if they ask for it, and raises what the thread was interrupted
  * with. A daemon whose universe is closing ends here. */
 void gil_lua_look(lua_State *L);
+
+/* After a call of the library that has failed: is it to be made again? It is if it was interrupted
+ * for no reason of this thread's; for one, an error is raised. */
+static inline bool gil_lua_again(lua_State *L)
+{
+    if (errno != EINTR)
+        return false;
+    gil_lua_look(L);
+    return true;
+}
 
 /* t is to look around as soon as it runs. */
 void gil_lua_poke(struct lua_thread *t);
