@@ -2,7 +2,8 @@
  *
  * Reads are tried with RWF_NOWAIT, which sockets, pipes and most file systems know; a file that does
  * not know it fails the try without having done anything. A file of which only a part is in memory
- * is read on. With O_DIRECT a read is not tried. Writes are tried on sockets and pipes only: on a file a try would split an append.
+ * is read on. With O_DIRECT a read is not tried. Writes are tried on sockets and pipes only: on a
+ * file a try would split an append.
  *
  * A request does not take part in the order of those who read or write at the position of one open
  * file, so it is for pipes and sockets, and for reads at an offset. Writes to files are system

@@ -34,6 +34,13 @@ static const char help[] =
     "                      least time (default), or the one that waited longest\n"
     "  --interval TIME     the switch interval to start with, 1us to 10s; units ns,\n"
     "                      us, ms, s (default: the interpreter's own, 5ms)\n"
+    "  --io auto|uring|syscall  what a thread waits in when recv, recvmsg, accept or\n"
+    "                      read has to wait. auto (default): libc's function, since\n"
+    "                      threads may be cancelled there, and a ring is no faster\n"
+    "                      for one call; uring: an io_uring of the thread's own, if\n"
+    "                      it has cancellation off; syscall: libc's function always.\n"
+    "                      All other calls wait in libc's functions. Programs that\n"
+    "                      call libgil themselves use io_uring unless it is syscall\n"
     "  --stats[=FILE]      at exit, print what the lock did, per thread, to standard\n"
     "                      error, or to FILE.PID for each process\n"
     "  --strict            exit 3 if COMMAND is not an interpreter that libgil knows\n"
@@ -45,6 +52,7 @@ static const char help[] =
 
 struct run_options {
     const char *policy;  /* NULL: the drop-in's default */
+    const char *io;      /* NULL: auto */
     const char *stats;   /* NULL: none, "-": standard error, else a file name */
     int64_t interval_ns; /* 0: the interpreter's own */
     bool strict;
@@ -52,11 +60,12 @@ struct run_options {
     bool help;
 };
 
-enum { OPT_POLICY = 256, OPT_INTERVAL, OPT_STATS, OPT_STRICT, OPT_NO_INHERIT };
+enum { OPT_POLICY = 256, OPT_INTERVAL, OPT_IO, OPT_STATS, OPT_STRICT, OPT_NO_INHERIT };
 
 static const struct option long_options[] = {
     {"policy", required_argument, NULL, OPT_POLICY},
     {"interval", required_argument, NULL, OPT_INTERVAL},
+    {"io", required_argument, NULL, OPT_IO},
     {"stats", optional_argument, NULL, OPT_STATS},
     {"strict", no_argument, NULL, OPT_STRICT},
     {"no-inherit", no_argument, NULL, OPT_NO_INHERIT},
@@ -80,6 +89,15 @@ static int set_interval(struct run_options *options, const char *text)
                         text);
     if (options->interval_ns < INTERVAL_MIN_NS || options->interval_ns > INTERVAL_MAX_NS)
         return complain(EXIT_USAGE, "run: interval %s is out of range: 1us to 10s", text);
+    return EXIT_OK;
+}
+
+static int set_io(struct run_options *options, const char *text)
+{
+    if (strcmp(text, "auto") != 0 && strcmp(text, "uring") != 0 && strcmp(text, "syscall") != 0)
+        return complain(EXIT_USAGE, "run: no way of waiting '%s': it is auto, uring or syscall",
+                        text);
+    options->io = text;
     return EXIT_OK;
 }
 
@@ -127,6 +145,9 @@ static int parse(struct run_options *options, int argc, char **argv)
         case OPT_INTERVAL:
             status = set_interval(options, optarg);
             break;
+        case OPT_IO:
+            status = set_io(options, optarg);
+            break;
         case OPT_STATS:
             status = set_stats(options, optarg);
             break;
@@ -166,7 +187,7 @@ static bool put_number(const char *name, int64_t value)
 static bool put_environment(const struct run_options *options)
 {
     return put("GIL_POLICY", options->policy) &&
-           put_number("GIL_INTERVAL_NS", options->interval_ns) &&
+           put_number("GIL_INTERVAL_NS", options->interval_ns) && put("GIL_IO", options->io) &&
            put("GIL_STATS", options->stats) && put("GIL_STRICT", options->strict ? "1" : NULL) &&
            put("GIL_NO_INHERIT", options->no_inherit ? "1" : NULL) &&
            put_number("GIL_COMMAND_PID", getpid());

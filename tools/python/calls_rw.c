@@ -8,7 +8,9 @@
  * A short count is the plain call's own unless calls_rest.c says otherwise. The position lock that
  * threads sharing one open regular file have in common may be waited for in a try. */
 #include "tools/python/calls_rest.h"
+#include "tools/python/calls_ring.h"
 
+#include <linux/io_uring.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,6 +81,16 @@ static enum outcome try_write(int fd, const struct iovec *iov, int count, int fl
     return *put < 0 ? PLAIN : PARTIAL;
 }
 
+/* Waits, if it has to, with the release complete. */
+static ssize_t read_blocking(int fd, void *buf, size_t size)
+{
+    ssize_t got;
+
+    if (PY_BY_RING(IORING_OP_READ, fd, buf, size, UINT64_MAX, 0, &got))
+        return got;
+    return REAL(read)(fd, buf, size);
+}
+
 /* One buffer, while a deferral is pending. A size of 0 is left to the plain call: some files look
  * at it where preadv does not even ask them. */
 static ssize_t read_deferred(int fd, void *buf, size_t size)
@@ -91,7 +103,7 @@ static ssize_t read_deferred(int fd, void *buf, size_t size)
     else
         outcome = try_read(fd, &iov, 1, -1, 0, &got);
     if (outcome == PLAIN)
-        return REAL(read)(fd, buf, size);
+        return read_blocking(fd, buf, size);
     return outcome == FINISHED ? got : py_read_rest(fd, &iov, 1, got, -1);
 }
 
@@ -125,7 +137,7 @@ static ssize_t write_deferred(int fd, const void *buf, size_t size)
 
 PY_WRAPPER ssize_t read(int fd, void *buf, size_t size)
 {
-    return py_deferred() ? read_deferred(fd, buf, size) : REAL(read)(fd, buf, size);
+    return py_deferred() ? read_deferred(fd, buf, size) : read_blocking(fd, buf, size);
 }
 
 PY_WRAPPER ssize_t __read_chk(int fd, void *buf, size_t size, size_t room)

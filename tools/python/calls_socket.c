@@ -8,7 +8,9 @@
  * A receive that fails with EAGAIN has written to none of its arguments (the kernel writes lengths
  * and flags on success only), so nothing needs to be put back before the plain call. */
 #include "tools/python/calls_rest.h"
+#include "tools/python/calls_ring.h"
 
+#include <linux/io_uring.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -59,6 +61,25 @@ static bool final_result(int fd, int flags, ssize_t result, int saved_errno)
     return false;
 }
 
+/* Waits, if it has to, with the release complete. */
+static ssize_t recv_blocking(int fd, void *buf, size_t size, int flags)
+{
+    ssize_t got;
+
+    if (PY_BY_RING(IORING_OP_RECV, fd, buf, size, 0, flags, &got))
+        return got;
+    return REAL(recv)(fd, buf, size, flags);
+}
+
+static ssize_t recvmsg_blocking(int fd, struct msghdr *message, int flags)
+{
+    ssize_t got;
+
+    if (PY_BY_RING(IORING_OP_RECVMSG, fd, message, 1, 0, flags, &got))
+        return got;
+    return REAL(recvmsg)(fd, message, flags);
+}
+
 static ssize_t recv_deferred(int fd, void *buf, size_t size, int flags)
 {
     if (can_try_receive(fd, flags)) {
@@ -67,7 +88,7 @@ static ssize_t recv_deferred(int fd, void *buf, size_t size, int flags)
         if (final_result(fd, flags, got, saved_errno))
             return got;
     }
-    return REAL(recv)(fd, buf, size, flags);
+    return recv_blocking(fd, buf, size, flags);
 }
 
 static ssize_t recvfrom_deferred(int fd, void *buf, size_t size, int flags, __SOCKADDR_ARG from,
@@ -90,12 +111,13 @@ static ssize_t recvmsg_deferred(int fd, struct msghdr *message, int flags)
         if (final_result(fd, flags, got, saved_errno))
             return got;
     }
-    return REAL(recvmsg)(fd, message, flags);
+    return recvmsg_blocking(fd, message, flags);
 }
 
 PY_WRAPPER ssize_t recv(int fd, void *buf, size_t size, int flags)
 {
-    return py_deferred() ? recv_deferred(fd, buf, size, flags) : REAL(recv)(fd, buf, size, flags);
+    return py_deferred() ? recv_deferred(fd, buf, size, flags)
+                         : recv_blocking(fd, buf, size, flags);
 }
 
 PY_WRAPPER ssize_t __recv_chk(int fd, void *buf, size_t size, size_t room, int flags)
@@ -121,7 +143,8 @@ PY_WRAPPER ssize_t __recvfrom_chk(int fd, void *buf, size_t size, size_t room, i
 
 PY_WRAPPER ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    return py_deferred() ? recvmsg_deferred(fd, message, flags) : REAL(recvmsg)(fd, message, flags);
+    return py_deferred() ? recvmsg_deferred(fd, message, flags)
+                         : recvmsg_blocking(fd, message, flags);
 }
 
 /* A stream socket took less than it was given. Without waiting that is all; otherwise the plain
@@ -198,6 +221,15 @@ static bool cannot_block(int fd)
     return false;
 }
 
+static int accept4_blocking(int fd, __SOCKADDR_ARG from, socklen_t *from_size, int flags)
+{
+    ssize_t peer;
+
+    if (PY_BY_RING(IORING_OP_ACCEPT, fd, from.__sockaddr__, 1, (uintptr_t)from_size, flags, &peer))
+        return (int)peer;
+    return REAL(accept4)(fd, from, from_size, flags);
+}
+
 /* A waiting connection may be gone before accept sees it, so that looking first proves nothing. */
 PY_WRAPPER int accept(int fd, __SOCKADDR_ARG from, socklen_t *from_size)
 {
@@ -209,7 +241,7 @@ PY_WRAPPER int accept(int fd, __SOCKADDR_ARG from, socklen_t *from_size)
 PY_WRAPPER int accept4(int fd, __SOCKADDR_ARG from, socklen_t *from_size, int flags)
 {
     if (!py_deferred() || !cannot_block(fd))
-        return REAL(accept4)(fd, from, from_size, flags);
+        return accept4_blocking(fd, from, from_size, flags);
     return PY_DONE(PY_TRY(REAL(accept4)(fd, from, from_size, flags)));
 }
 

@@ -16,6 +16,7 @@
 
 #include "lib/lock_impl.h"
 #include "tools/python/calls.h"
+#include "tools/python/calls_ring.h"
 #include "tools/python/hooks.h"
 #include "tools/python/runtime.h"
 
@@ -107,7 +108,7 @@ static void stays_in_environment(void)
 /* --no-inherit: children start without us. */
 static void leave_environment(void)
 {
-    static const char *const ours[] = {"GIL_POLICY", "GIL_INTERVAL_NS", "GIL_STATS",
+    static const char *const ours[] = {"GIL_POLICY", "GIL_INTERVAL_NS", "GIL_STATS",      "GIL_IO",
                                        "GIL_STRICT", "GIL_NO_INHERIT",  "GIL_COMMAND_PID"};
     char *preload = getenv("LD_PRELOAD"), *last;
     Dl_info self;
@@ -213,6 +214,7 @@ PY_WRAPPER void _exit(int status)
 __attribute__((constructor)) static void start(void)
 {
     const char *interval = getenv("GIL_INTERVAL_NS"), *policy = getenv("GIL_POLICY");
+    const char *io = getenv("GIL_IO");
 
     if (set("GIL_NO_INHERIT") && !is_command()) {
         leave_environment(); /* a child that got here through a program that is no interpreter */
@@ -225,6 +227,8 @@ __attribute__((constructor)) static void start(void)
     }
     if (policy && strcmp(policy, "fifo") == 0)
         gil_lock_set_policy(&py_lock, GIL_FIFO);
+    if (io && strcmp(io, "uring") == 0)
+        py_rings_start();
     if (getenv("GIL_STATS")) {
         stats_to = strdup(getenv("GIL_STATS"));
         if (!stats_to || atexit(at_exit) != 0)
