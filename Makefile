@@ -289,10 +289,11 @@ $(BUILD)/tests/interp/model: $(call obj,$(wildcard tests/interp/model/*.c)) $(BU
 
 # The wrappers of the drop-in with a stand-in for its hooks, to be preloaded by a test.
 $(BUILD)/tests/python/alwaysdeferred.so: tests/python/alwaysdeferred.c \
-    $(call obj,$(filter-out %/calls_real.c,$(filter tools/python/calls_%,$(PY_SRC))))
+    $(call obj,$(filter-out %/calls_real.c,$(filter tools/python/calls_%,$(PY_SRC)))) \
+    $(BUILD)/libgil.a
 	@mkdir -p $(@D)
-	$(call say,CC,$@) $(COMPILE) -fexceptions -shared -o $@ $(filter %.c %.o,$^) $(LDFLAGS) \
-	    -pthread -ldl
+	$(call say,CC,$@) $(COMPILE) -fexceptions -shared -Wl,-z,defs -o $@ \
+	    $(filter %.c %.o %.a,$^) $(LDFLAGS) -pthread -ldl
 
 test-programs: all bench-programs $(TEST_BIN)
 

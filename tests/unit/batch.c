@@ -227,6 +227,7 @@ START_TEST(more_requests_than_a_ring_holds)
     int fd = make_file(MANY * 4096);
 
     begin_batch(_i);
+    gil_batch_destroy(batch);
     batch = gil_batch_create(MANY);
     for (int round = 0; round < 3; round++) {
         memset(pages, -1, sizeof pages);

@@ -12,8 +12,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Set by py_rings_start() only. */
+/* Set by py_rings_start() only. A wrapper that asks keeps the ring's part in a function of its own,
+ * PY_BY_RING, so that without rings the plain call stays its last act, a jump. */
 extern bool py_rings;
+
+#define PY_RINGS (__builtin_expect(py_rings, 0))
+#define PY_BY_RING __attribute__((noinline, cold))
 
 void py_rings_start(void);
 
@@ -22,8 +26,5 @@ void py_rings_start(void);
  * made by libc's function. A deferred release must have been completed. */
 bool py_ring_call(uint8_t opcode, int fd, const void *what, size_t size, uint64_t extra, int flags,
                   ssize_t *result);
-
-/* The same where --io=uring was not given, which is nearly always. */
-#define PY_BY_RING(...) (__builtin_expect(py_rings, 0) && py_ring_call(__VA_ARGS__))
 
 #endif

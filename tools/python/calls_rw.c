@@ -81,14 +81,19 @@ static enum outcome try_write(int fd, const struct iovec *iov, int count, int fl
     return *put < 0 ? PLAIN : PARTIAL;
 }
 
-/* Waits, if it has to, with the release complete. */
-static ssize_t read_blocking(int fd, void *buf, size_t size)
+PY_BY_RING static ssize_t read_by_ring(int fd, void *buf, size_t size)
 {
     ssize_t got;
 
-    if (PY_BY_RING(IORING_OP_READ, fd, buf, size, UINT64_MAX, 0, &got))
+    if (py_ring_call(IORING_OP_READ, fd, buf, size, UINT64_MAX, 0, &got))
         return got;
     return REAL(read)(fd, buf, size);
+}
+
+/* Waits, if it has to, with the release complete. */
+static ssize_t read_blocking(int fd, void *buf, size_t size)
+{
+    return PY_RINGS ? read_by_ring(fd, buf, size) : REAL(read)(fd, buf, size);
 }
 
 /* One buffer, while a deferral is pending. A size of 0 is left to the plain call: some files look

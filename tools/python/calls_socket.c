@@ -61,23 +61,33 @@ static bool final_result(int fd, int flags, ssize_t result, int saved_errno)
     return false;
 }
 
-/* Waits, if it has to, with the release complete. */
-static ssize_t recv_blocking(int fd, void *buf, size_t size, int flags)
+PY_BY_RING static ssize_t recv_by_ring(int fd, void *buf, size_t size, int flags)
 {
     ssize_t got;
 
-    if (PY_BY_RING(IORING_OP_RECV, fd, buf, size, 0, flags, &got))
+    if (py_ring_call(IORING_OP_RECV, fd, buf, size, 0, flags, &got))
         return got;
     return REAL(recv)(fd, buf, size, flags);
 }
 
-static ssize_t recvmsg_blocking(int fd, struct msghdr *message, int flags)
+PY_BY_RING static ssize_t recvmsg_by_ring(int fd, struct msghdr *message, int flags)
 {
     ssize_t got;
 
-    if (PY_BY_RING(IORING_OP_RECVMSG, fd, message, 1, 0, flags, &got))
+    if (py_ring_call(IORING_OP_RECVMSG, fd, message, 1, 0, flags, &got))
         return got;
     return REAL(recvmsg)(fd, message, flags);
+}
+
+/* These wait, if they have to, with the release complete. */
+static ssize_t recv_blocking(int fd, void *buf, size_t size, int flags)
+{
+    return PY_RINGS ? recv_by_ring(fd, buf, size, flags) : REAL(recv)(fd, buf, size, flags);
+}
+
+static ssize_t recvmsg_blocking(int fd, struct msghdr *message, int flags)
+{
+    return PY_RINGS ? recvmsg_by_ring(fd, message, flags) : REAL(recvmsg)(fd, message, flags);
 }
 
 static ssize_t recv_deferred(int fd, void *buf, size_t size, int flags)
@@ -221,13 +231,19 @@ static bool cannot_block(int fd)
     return false;
 }
 
-static int accept4_blocking(int fd, __SOCKADDR_ARG from, socklen_t *from_size, int flags)
+PY_BY_RING static int accept4_by_ring(int fd, __SOCKADDR_ARG from, socklen_t *from_size, int flags)
 {
     ssize_t peer;
 
-    if (PY_BY_RING(IORING_OP_ACCEPT, fd, from.__sockaddr__, 1, (uintptr_t)from_size, flags, &peer))
+    if (py_ring_call(IORING_OP_ACCEPT, fd, from.__sockaddr__, 1, (uintptr_t)from_size, flags, &peer))
         return (int)peer;
     return REAL(accept4)(fd, from, from_size, flags);
+}
+
+static int accept4_blocking(int fd, __SOCKADDR_ARG from, socklen_t *from_size, int flags)
+{
+    return PY_RINGS ? accept4_by_ring(fd, from, from_size, flags)
+                    : REAL(accept4)(fd, from, from_size, flags);
 }
 
 /* A waiting connection may be gone before accept sees it, so that looking first proves nothing. */
