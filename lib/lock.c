@@ -1,4 +1,5 @@
-/* The lock: acquiring and releasing. A waiter's side is in wait.c, who is next in policy.c.
+/* The lock: acquiring and releasing. A waiter's side is in wait.c, who is next in policy.c, the
+ * interface in lock_api.c.
  *
  * The word            who may look at the run queue
  *   0                 free, and nobody waits: the queue is empty, head is NULL
@@ -57,7 +58,6 @@
 #define _GNU_SOURCE
 #include "lib/lock_impl.h"
 
-#include <errno.h>
 #include <sched.h>
 
 #include "kernel-helpers/clock.h"
@@ -266,51 +266,6 @@ bool lock_try_take(struct lock *l, struct node *n)
     return false;
 }
 
-/* With another node at hand, or with others about. */
-static __attribute__((noinline)) void acquire(struct lock *l)
-{
-    struct node *n = node_of(l);
-
-    if (lock_acquire_fast(l, n))
-        return;
-    if (relaxed_load(&n->state) == NODE_HELD)
-        misuse("gil_lock_acquire", l, "the caller owns the lock already");
-    lock_acquire_slow(l, n, FUTEX_FOREVER, 0, NULL);
-}
-
-/* It and gil_lock_release() need no stack frame where nobody waits: what calls is called last. */
-void gil_lock_acquire(gil_lock *lock)
-{
-    struct lock *l = lock_of(lock);
-    struct node *n = node_at_hand(l);
-
-    if (unlikely(!n || !lock_acquire_fast(l, n))) /* T1 */
-        acquire(l);
-}
-
-int gil_lock_try_acquire(gil_lock *lock)
-{
-    struct lock *l = lock_of(lock);
-
-    if (lock_acquire_slow(l, node_of(l), 0, 0, NULL))
-        return 0;
-    errno = EBUSY;
-    return -1;
-}
-
-int gil_lock_acquire_for(gil_lock *lock, int64_t timeout_ns)
-{
-    struct lock *l = lock_of(lock);
-    struct node *n = node_of(l);
-
-    if (relaxed_load(&n->state) == NODE_HELD)
-        misuse("gil_lock_acquire_for", l, "the caller owns the lock already");
-    if (lock_acquire_slow(l, n, futex_deadline(timeout_ns), 0, NULL))
-        return 0;
-    errno = ETIMEDOUT;
-    return -1;
-}
-
 /* ---- Releasing. ---- */
 
 /* T6. Gives the lock to h, which is not linked. False: h has given up; the caller still owns the
@@ -424,6 +379,34 @@ static bool watches(struct lock *l, struct node *h)
     return (state & NODE_ROLE) == NODE_WATCH;
 }
 
+/* T5. Nobody waits. False: somebody pushed; the caller owns the lock. */
+static bool free_for_anybody(struct lock *l, struct node *n)
+{
+    __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
+    relaxed_store(&l->slice_start, 0);
+    relaxed_store(&l->computing, false);
+    STEP(T5, l, n);
+    if (!word_cas(l, WORD_LOCKED, 0))
+        return false;
+    relaxed_store(&n->state, NODE_IDLE);
+    return true;
+}
+
+/* T17. Takes the request to drop the lock, if there is one. */
+static bool asked_to_drop(struct lock *l, struct node *n, struct hold *hold)
+{
+    bool asked;
+
+    STEP(T17, l, n);
+    asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
+    n->dropped = asked;
+    if (asked) {
+        count_up(n, forced);
+        hold->flags = GIL_RELEASED_FORCED;
+    }
+    return asked;
+}
+
 /* Where thousands have given up, policy_next does not find the next waiter in one step: it returns
  * one that has given up, too. The lock is freed for that one as for any heir, and taken back on
  * seeing that it has given up (T7, T15), unless somebody else has come: so nobody has to wait for
@@ -438,13 +421,7 @@ static bool let_go(struct lock *l, struct node *n, enum lock_release_how how, st
         __builtin_prefetch(&newest->served);
         __builtin_prefetch(&newest->since_call);
     }
-    STEP(T17, l, n);
-    asked = relaxed_load(&l->drop) && __atomic_exchange_n(&l->drop, 0, __ATOMIC_SEQ_CST);
-    n->dropped = asked;
-    if (asked) {
-        count_up(n, forced);
-        hold->flags = GIL_RELEASED_FORCED;
-    }
+    asked = asked_to_drop(l, n, hold);
     for (;;) {
         int64_t now = clock_now_ns();
         struct node *h;
@@ -466,14 +443,9 @@ static bool let_go(struct lock *l, struct node *n, enum lock_release_how how, st
         hold->waiters = l->queue.count;
         if (!h) {
             charge_self(l, n, asked, now);
-            __atomic_store_n(&l->head, NULL, __ATOMIC_SEQ_CST);
-            relaxed_store(&l->slice_start, 0);
-            relaxed_store(&l->computing, false);
-            STEP(T5, l, n);
-            if (!word_cas(l, WORD_LOCKED, 0)) /* T5 */
-                continue;
-            relaxed_store(&n->state, NODE_IDLE);
-            return false;
+            if (free_for_anybody(l, n))
+                return false;
+            continue;
         }
         advance_floor(l, least_served(l));
         if (how == RELEASE_DEFER && !asked) {
@@ -517,25 +489,6 @@ __attribute__((noinline)) bool lock_release_slow(struct lock *l, struct node *n,
     return deferred;
 }
 
-static __attribute__((noinline)) void release(struct lock *l)
-{
-    struct node *n = node_of(l);
-
-    if (relaxed_load(&n->state) != NODE_HELD)
-        misuse("gil_lock_release", l, "the caller does not own the lock");
-    if (!lock_release_fast(l, n))
-        lock_release_slow(l, n, RELEASE_PLAIN);
-}
-
-void gil_lock_release(gil_lock *lock)
-{
-    struct lock *l = lock_of(lock);
-    struct node *n = node_at_hand(l);
-
-    if (unlikely(!n || relaxed_load(&n->state) != NODE_HELD || !lock_release_fast(l, n))) /* T5 */
-        release(l);
-}
-
 bool gil_lock_release_deferred(gil_lock *lock)
 {
     struct lock *l = lock_of(lock);
@@ -577,17 +530,6 @@ void lock_complete(struct lock *l, struct node *n)
     }
 }
 
-void gil_lock_release_complete(gil_lock *lock)
-{
-    struct lock *l = lock_of(lock);
-    struct node *n = node_of(l);
-
-    if (relaxed_load(&n->state) == NODE_HELD)
-        misuse("gil_lock_release_complete", l, "the caller owns the lock");
-    if (relaxed_load(&n->state) == NODE_DEFERRING)
-        lock_complete(l, n);
-}
-
 void lock_hand_on(struct lock *l)
 {
     struct node *n = node_of(l);
@@ -603,26 +545,4 @@ void lock_hand_on(struct lock *l)
     if (!(word & (WORD_HASQ | WORD_DEFERRED)) || !lock_try_take(l, n))
         return;
     lock_release_slow(l, n, RELEASE_GRANT);
-}
-
-void gil_lock_yield(gil_lock *lock)
-{
-    struct lock *l = lock_of(lock);
-    struct node *n = node_of(l);
-
-    if (relaxed_load(&n->state) != NODE_HELD)
-        misuse("gil_lock_yield", l, "the caller does not own the lock");
-    if (!lock_wanted(l))
-        return;
-    lock_release_slow(l, n, RELEASE_GRANT);
-    lock_acquire_slow(l, n, FUTEX_FOREVER, WAIT_NO_ASK, NULL);
-}
-
-/* Called between an interpreter's instructions: no second call through the library's table. */
-void gil_lock_checkpoint(gil_lock *lock)
-{
-    if (unlikely(relaxed_load(&lock_of(lock)->drop))) {
-        gil_lock_release(lock);
-        gil_lock_acquire(lock);
-    }
 }
