@@ -6,13 +6,18 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Its number is at least that, if the limit allows it. */
 #define FD_LEAST 512
+
+/* A fork copies the table of files up to the highest number. */
+#define FAR 32768
 
 #ifndef MFD_NOEXEC_SEAL /* Linux 6.3, which complains to its log when neither is said */
 #define MFD_NOEXEC_SEAL 8u
@@ -24,14 +29,38 @@ static void close_number(int fd)
     syscall(SYS_close, fd);
 }
 
+/* Programs get no number beyond their limit, and do not look there, nor close what is there. */
+static int copy_beyond_limit(int fd)
+{
+    struct rlimit limit, raised;
+    rlim_t least;
+    int high;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > FAR)
+        return -1;
+    least = limit.rlim_cur < FD_LEAST ? FD_LEAST : limit.rlim_cur;
+    raised = limit;
+    raised.rlim_cur = least + 8; /* there may be others already */
+    if (raised.rlim_max < raised.rlim_cur)
+        raised.rlim_max = raised.rlim_cur; /* may be allowed */
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
+        return -1;
+    high = fcntl(fd, F_DUPFD_CLOEXEC, (int)least);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return high;
+}
+
 static int make_fd(const char *name)
 {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL), high = -1;
+    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL), high;
 
     if (fd < 0)
         fd = memfd_create(name, flags);
-    for (int least = FD_LEAST; fd >= 0 && high < 0 && least > fd; least /= 2)
+    if (fd < 0)
+        return fd;
+    high = copy_beyond_limit(fd);
+    for (int least = FD_LEAST; high < 0 && least > fd; least /= 2)
         high = fcntl(fd, F_DUPFD_CLOEXEC, least);
     if (high < 0)
         return fd;

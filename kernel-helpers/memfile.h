@@ -14,8 +14,9 @@ struct memfile {
 };
 
 /* Makes a memory file of that size, all zero, which nobody can make shorter or longer. It is closed
- * on exec, and its number is out of the way of programs that expect the lowest ones (512 or above,
- * as far as the limit allows). Returns whether it could be made; otherwise fd is -1. */
+ * on exec. Its number is 512 or above, out of the way of programs that expect the lowest ones, and
+ * beyond the limit of open files, which is raised for that moment; unless that is too far or not
+ * allowed. Returns whether it could be made; otherwise fd is -1. */
 int memfile_make(struct memfile *file, const char *name, size_t size);
 
 /* Closes it, unless the program has closed it and uses the number for something else. */

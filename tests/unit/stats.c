@@ -88,7 +88,6 @@ START_TEST(the_page_is_found_among_the_open_files)
 
     use(&lock, 3);
     fd = open_file();
-    ck_assert_int_ge(fd, 512);
     ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     page = read_page(fd);
     ck_assert_uint_eq(page->magic, GIL_STATS_MAGIC);
@@ -96,6 +95,44 @@ START_TEST(the_page_is_found_among_the_open_files)
     ck_assert_uint_eq(page->size, sizeof *page);
     ck_assert_int_eq(page->pid, getpid());
     ck_assert_uint_le(page->started, (uint64_t)now_ns());
+}
+END_TEST
+
+static void limit_files(rlim_t soft)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = soft;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+START_TEST(a_program_does_not_see_the_file_below_its_limit)
+{
+    struct rlimit limit;
+
+    limit_files(600);
+    use(&lock, 1);
+    ck_assert_int_ge(open_file(), 600);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_uint_eq(limit.rlim_cur, 600);
+}
+END_TEST
+
+START_TEST(where_the_limit_is_far_the_number_is_not)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max <= 40000) {
+        limit.rlim_max = 40000;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            return;
+    }
+    limit_files(40000);
+    use(&lock, 1);
+    ck_assert_int_ge(open_file(), 512);
+    ck_assert_int_lt(open_file(), 1024);
 }
 END_TEST
 
@@ -234,20 +271,23 @@ END_TEST
 
 START_TEST(a_program_that_closes_every_file_goes_on_counting)
 {
-    int count;
+    int count, fd;
     pid_t pid;
 
+    limit_files(600);
     use(&lock, 1);
-    close(open_file());
+    fd = open_file();
+    close(fd);
     use(&lock, 1);
     ck_assert_uint_eq(stats_of(&lock, my_tid()).acquires, 2);
     /* Its number may belong to something else by the time of a fork, which leaves that alone. */
-    ck_assert_int_eq(dup2(STDERR_FILENO, 512), 512);
+    limit_files((rlim_t)fd + 1);
+    ck_assert_int_eq(dup2(STDERR_FILENO, fd), fd);
     pid = fork();
     if (pid == 0)
-        _exit(fcntl(512, F_GETFD) < 0 || find_file(&count) < 0 || count != 1);
+        _exit(fcntl(fd, F_GETFD) < 0 || find_file(&count) < 0 || count != 1);
     check_child(pid);
-    close(512);
+    close(fd);
 }
 END_TEST
 
@@ -257,8 +297,7 @@ static void may_open(bool yes)
     struct rlimit limit;
 
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = yes ? limit.rlim_max : 0;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit_files(yes ? limit.rlim_max : 0);
 }
 
 START_TEST(without_a_file_the_process_counts_for_itself)
@@ -412,6 +451,8 @@ int main(void)
     tcase_set_timeout(page, 30);
     tcase_set_timeout(counters, 30);
     tcase_add_test(page, the_page_is_found_among_the_open_files);
+    tcase_add_test(page, a_program_does_not_see_the_file_below_its_limit);
+    tcase_add_test(page, where_the_limit_is_far_the_number_is_not);
     tcase_add_test(page, nobody_can_take_the_page_away);
     tcase_add_test(page, the_page_says_what_the_interface_says);
     tcase_add_test(page, a_thread_has_an_entry_a_lock);
