@@ -136,8 +136,8 @@ endif
 .SECONDARY:
 SANITISERS := tsan asan ubsan
 .PHONY: $(SANITISERS) $(SANITISERS:%=%-programs) steps-programs stress soak
-.PHONY: all deps test-programs lock-programs fault-programs damage-programs check check-python
-.PHONY: check-fuzz model fault coverage aarch64
+.PHONY: all deps test-programs lock-programs fault-programs trace-programs damage-programs check
+.PHONY: check-python check-fuzz model fault coverage aarch64
 .PHONY: bench-programs demo bench install uninstall clean
 
 # ---- The libraries and the command ----
@@ -232,6 +232,7 @@ CLI_UNIT := $(addprefix $(BUILD)/tests/,duration percentiles record_file text cl
               cli/damage)
 $(CLI_UNIT): TEST_LIBS = $(BUILD)/cli.a
 $(CLI_UNIT): $(BUILD)/cli.a
+$(BUILD)/tests/fault/io: TEST_LIBS = -Wl,--wrap=interruptible_syscall
 $(BUILD)/tests/python/redirect: TEST_LIBS = -Wl,-z,relro,-z,now
 $(BUILD)/tests/python/%: BASE += -I$(PYTHON_INCLUDE)
 $(BUILD)/tests/python/%: CXXBASE += -I$(PYTHON_INCLUDE)
@@ -304,7 +305,8 @@ check:
 	@tests/run
 
 # $(BUILD)/tsan and so on are builds of their own, of what tests/sanitise/run runs.
-fault-programs: $(addprefix $(BUILD)/tests/fault/,scenario threads fault.so)
+fault-programs: $(addprefix $(BUILD)/tests/fault/,scenario threads io fault.so)
+trace-programs: $(addprefix $(BUILD)/tests/trace/,known usdt)
 lock-programs: $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/stress/lock_stress \
     $(BUILD)/tests/interp/model
 damage-programs: $(addprefix $(BUILD)/tests/cli/,makerecord damage)
@@ -344,7 +346,7 @@ coverage:
 	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CC=gcc CFLAGS="-O1 -g" $(FLUSH)
 	@$(MAKE) --no-print-directory BUILD=$(COVERAGE) CC=gcc LDFLAGS="--coverage $(FLUSH)" \
 	    CFLAGS="-O0 -g --coverage -fprofile-update=atomic" lock-programs fault-programs \
-	    $(COVERAGE)/tests/stress/crash
+	    trace-programs $(COVERAGE)/gil $(COVERAGE)/libgil.so $(COVERAGE)/tests/stress/crash
 	@BUILD=$(COVERAGE) tests/coverage/measure
 
 # Debian's cross compiler and its libcheck for arm64; the programs run on an emulator.
@@ -366,6 +368,7 @@ fault:
 	@$(MAKE) --no-print-directory test-programs
 	@FULL=1 tests/fault/lock.test
 	@FULL=1 tests/fault/threads.test
+	@FULL=1 tests/fault/io.test
 	@FULL=1 tests/fault/python.test
 
 # FUZZER makes the program one of libFuzzer, which needs clang.

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel-helpers/cannot.h"
 #include "kernel-helpers/clock.h"
 #include "kernel-helpers/futex.h"
 #include "kernel-helpers/interrupt.h"
@@ -244,6 +245,10 @@ void ring_cancel(struct io_uring_sqe *request, uint64_t user_data, uint64_t own_
 
 /* ---- Entering, and what comes out ---- */
 
+enum { REFUSALS_MOST = 1000, REST_NS = 1000000 };
+
+static const uint32_t never;
+
 static void set_time_left(struct __kernel_timespec *left, int64_t deadline_ns)
 {
     int64_t ns = deadline_ns - clock_now_ns();
@@ -257,7 +262,6 @@ static void set_time_left(struct __kernel_timespec *left, int64_t deadline_ns)
 int ring_enter(struct ring *r, uint32_t completions, int64_t deadline_ns, const uint32_t *word,
                uint32_t bits)
 {
-    static const uint32_t never;
     struct __kernel_timespec left;
     struct io_uring_getevents_arg arg = {0};
     const long args[] = {r->index,          (long)ring_prepared(r),
@@ -271,7 +275,23 @@ int ring_enter(struct ring *r, uint32_t completions, int64_t deadline_ns, const 
         arg.ts = (uintptr_t)&left;
     }
     result = interruptible_syscall(word ? word : &never, bits, SYS_io_uring_enter, args);
+    if (!ring_refused((int)result))
+        r->refusals = 0;
     return result < 0 ? (int)result : 0;
+}
+
+bool ring_refused(int error)
+{
+    return error < 0 && error != -EINTR && error != -ETIME;
+}
+
+void ring_endure(struct ring *r, int error)
+{
+    struct timespec rest = {0, REST_NS};
+
+    if (++r->refusals == REFUSALS_MOST)
+        cannot("wait for what io_uring has begun", strerror(-error));
+    interruptible_syscall(&never, 0, SYS_nanosleep, (const long[6]){(long)&rest, 0});
 }
 
 bool ring_next(struct ring *r, struct io_uring_cqe *completion)

@@ -27,7 +27,8 @@ struct ring {
     uint32_t prepared;                               /* where the next request goes */
     int index;                                       /* in the thread's table */
     uint32_t enter_flags;
-    void *memory[2]; /* of the rings, and of the requests */
+    uint32_t refusals; /* of ring_enter(), in a row */
+    void *memory[2];   /* of the rings, and of the requests */
     size_t size[2];
 };
 
@@ -64,6 +65,12 @@ uint64_t ring_take_back_last(struct ring *r);
  * kernel took none of the requests prepared. */
 int ring_enter(struct ring *r, uint32_t completions, int64_t deadline_ns, const uint32_t *word,
                uint32_t bits);
+
+/* Is that an error of ring_enter()'s other than ETIME and EINTR? And what a thread does then that has
+ * requests in flight, and so cannot do without the ring: it rests for a moment, since memory may be
+ * short; when that does not help for a second, it ends the process. */
+bool ring_refused(int error);
+void ring_endure(struct ring *r, int error);
 
 /* Takes the next completion. False: there is none. */
 bool ring_next(struct ring *r, struct io_uring_cqe *completion);

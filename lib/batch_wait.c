@@ -6,7 +6,6 @@
 #include "lib/batch_impl.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
 /* What the calling thread has going on, in this process. */
@@ -70,7 +69,7 @@ static void take_completions(struct ring *ring)
 
 /* The kernel takes no request now. If there is none whose completion will bring a change, requests
  * become calls. */
-static void refused(gil_batch *b, struct ring *ring)
+static void refused(gil_batch *b, struct ring *ring, int error)
 {
     while (ring_prepared(ring)) {
         struct request *r = (struct request *)(uintptr_t)ring_take_back_last(ring);
@@ -78,8 +77,10 @@ static void refused(gil_batch *b, struct ring *ring)
         mine.in_ring--;
         request_set_state(r, ADDED);
     }
-    if (mine.in_ring)
+    if (mine.in_ring) {
+        ring_endure(ring, error);
         return;
+    }
     io_lose_ring(IO_RING_OF_BATCHES);
     b->by_calls = true;
 }
@@ -92,10 +93,8 @@ static void enter(gil_batch *b, struct ring *ring, unsigned completions, int64_t
     int error = ring_enter(ring, completions, deadline_ns, p ? &p->word : NULL, p ? PARK_ENDS : 0);
 
     take_completions(ring);
-    if (error && error != -EINTR && error != -ETIME) {
-        refused(b, ring);
-        sched_yield();
-    }
+    if (ring_refused(error))
+        refused(b, ring, error);
 }
 
 static void submit_prepared(gil_batch *b, struct ring *ring)
@@ -180,10 +179,10 @@ static bool is_over(const struct wait *w)
     return w->all ? !w->b->added && !w->b->going : w->b->first_done != NULL;
 }
 
-/* The file cannot be tried (RWF_NOWAIT). */
+/* The file cannot be tried (RWF_NOWAIT), or the kernel or a filter knows no such call. */
 static bool make_plain(struct request *r, long result)
 {
-    if (result != -EOPNOTSUPP)
+    if (result != -EOPNOTSUPP && result != -ENOSYS)
         return false;
     if (r->number == SYS_preadv2)
         r->number = SYS_readv;
@@ -359,8 +358,8 @@ static void enter_to_call_off(struct ring *ring, unsigned completions)
     int error = ring_enter(ring, completions, FUTEX_FOREVER, NULL, 0);
 
     take_completions(ring);
-    if (error && error != -EINTR)
-        sched_yield(); /* the kernel is out of memory for the moment */
+    if (ring_refused(error))
+        ring_endure(ring, error);
 }
 
 static struct io_uring_sqe *prepare_surely(struct ring *ring)

@@ -8,8 +8,14 @@
 long io_now(long number, const long args[6])
 {
     static const uint32_t never;
+    long result;
 
-    return interruptible_syscall(&never, 0, number, args);
+    /* Some file systems look for signals though they do not wait. A file that close() was
+     * interrupted for is closed. */
+    do {
+        result = interruptible_syscall(&never, 0, number, args);
+    } while (result == -EINTR && number != SYS_close);
+    return result;
 }
 
 bool io_nonblocking(int fd)

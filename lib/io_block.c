@@ -10,7 +10,6 @@
 #include "lib/io_impl.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,8 +48,8 @@ static long call_off(struct ring *r)
     do {
         int error = ring_enter(r, 1, FUTEX_FOREVER, NULL, 0);
 
-        if (error && error != -EINTR)
-            sched_yield(); /* the kernel is out of memory for the moment */
+        if (ring_refused(error))
+            ring_endure(r, error);
     } while (!take_result(r, &result));
     return result == -ECANCELED ? -EINTR : result;
 }
@@ -109,8 +108,11 @@ static bool by_request(struct io_call *c, struct parker *p, struct ring *r, long
             *result = end_request(c, p, r);
             break;
         }
-        if (error && error != -EINTR && error != -ETIME && ring_prepared(r))
-            return false;
+        if (ring_refused(error)) {
+            if (ring_prepared(r))
+                return false;
+            ring_endure(r, error);
+        }
     }
     if (*result == -ECANCELED)
         *result = -EINTR;
@@ -144,7 +146,7 @@ static long by_call(struct io_call *c, const struct parker *p)
         set_time_left(c);
     result = timed ? interrupt_at(&timer, c->deadline_ns > soon ? c->deadline_ns : soon) : 0;
     if (result < 0)
-        return result;
+        return -ENOMEM; /* -EAGAIN would say that the file is not ready */
     result = interruptible_syscall(&p->word, PARK_ENDS, c->number, c->args);
     if (timed)
         interrupt_at_end(timer);

@@ -9,7 +9,8 @@
  * The form with the suffix _for waits timeout_ns nanoseconds at most (CLOCK_MONOTONIC; -1: without
  * limit; 0: not at all). Then it returns -1 with errno ETIMEDOUT, or the count of what it has
  * transferred by then. There is no such form of calls that wait for a device only, which nobody can
- * call off.
+ * call off. A wait with a limit that takes a system call fails with ENOMEM where the user has as many
+ * timers and pending signals as allowed (RLIMIT_SIGPENDING).
  *
  * A call that waits ends early
  * - with errno EINTR when gil_interrupt() was called for its thread, once for each time; if the

@@ -152,6 +152,13 @@ static bool hit(const char *call)
     return true;
 }
 
+/* For a program that comes between the library and a call by itself. */
+bool fault_hits(const char *call);
+bool fault_hits(const char *call)
+{
+    return hit(call);
+}
+
 static bool does(const char *word)
 {
     return strcmp(plan.what, word) == 0;
@@ -233,6 +240,9 @@ long syscall(long number, ...)
             sleep_late();
         }
     }
+    if ((number == SYS_io_uring_setup && is_library(CALLER) && hit("ring_setup")) ||
+        (number == SYS_io_uring_register && is_library(CALLER) && hit("ring_register")))
+        return -1;
     return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -276,6 +286,9 @@ FAILS_IN_LIBRARY(int, fstat, -1, (int fd, struct stat *about), (fd, about))
 FAILS_IN_LIBRARY(int, sigaction, -1,
                  (int signum, const struct sigaction *action, struct sigaction *before),
                  (signum, action, before))
+FAILS_IN_LIBRARY(int, timer_create, -1,
+                 (clockid_t clock, struct sigevent *restrict how, timer_t *restrict timer),
+                 (clock, how, timer))
 FAILS_IN_LIBRARY(void *, aligned_alloc, NULL, (size_t alignment, size_t size), (alignment, size))
 FAILS_IN_LIBRARY(int, sched_getcpu, -1, (void), ())
 FAILS_IN_LIBRARY(int, sched_getaffinity, -1, (pid_t pid, size_t size, cpu_set_t *set),

@@ -54,9 +54,10 @@ static const struct {
     long (*call)(void *arg);
     void (*make)(int fds[2]);
 } ways[] = {
-    {read_one, make_pipe},  {recv_one, make_pair},       {recv_one, make_tcp_pair},
-    {recv_long, make_pair}, {accept_one, make_listener}, {poll_one, make_pipe},
-    {poll_many, make_pipe}, {splice_from, make_pipe},
+    {splice_from, make_pipe}, /* the first: for real processors only */
+    {read_one, make_pipe},    {recv_one, make_pair},       {recv_one, make_tcp_pair},
+    {recv_long, make_pair},   {accept_one, make_listener}, {poll_one, make_pipe},
+    {poll_many, make_pipe},
 };
 
 enum { WAYS = sizeof ways / sizeof *ways };
@@ -216,10 +217,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("ioclose");
-    TCase *tc = tcase_create("ioclose");
+    TCase *tc = tcase_create("ioclose"), *native = tcase_create("native");
 
     tcase_set_timeout(tc, 20);
-    tcase_add_loop_test(tc, close_in_flight, 0, WAYS * BACKENDS);
+    tcase_add_loop_test(tc, close_in_flight, BACKENDS, WAYS * BACKENDS);
     ADD_BOTH(tc, a_closed_call_takes_nothing);
     ADD_BOTH(tc, a_close_ends_a_write_with_what_is_written);
     ADD_BOTH(tc, fd_reuse);
@@ -227,5 +228,10 @@ int main(void)
     ADD_BOTH(tc, all_users_end);
     ADD_BOTH(tc, the_next_call_waits);
     suite_add_tcase(suite, tc);
+    /* An emulator may restart splice() by itself. */
+    tcase_set_timeout(native, 20);
+    tcase_set_tags(native, "native");
+    tcase_add_loop_test(native, close_in_flight, 0, BACKENDS);
+    suite_add_tcase(suite, native);
     return run_suite(suite);
 }

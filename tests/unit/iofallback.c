@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include <gil/batch.h>
+
 static int ends[2];
 
 /* A call that waits, and one that is ended, work. */
@@ -36,11 +38,11 @@ static void begin_auto(void)
 
 /* ---- why not ---- */
 
-static void refuse_io_uring(int error)
+static void refuse(unsigned number, int error)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -62,7 +64,7 @@ static const struct {
 START_TEST(a_filter_refuses_io_uring)
 {
     begin_auto();
-    refuse_io_uring(refusals[_i].error);
+    refuse(SYS_io_uring_setup, refusals[_i].error);
     check_calls();
     ck_assert_int_eq(gil_io_status(), refusals[_i].reason);
     check_calls();
@@ -121,7 +123,7 @@ END_TEST
 
 static long read_after_refusal(void *arg)
 {
-    refuse_io_uring(ENOMEM); /* of this thread only */
+    refuse(SYS_io_uring_setup, ENOMEM); /* of this thread only */
     return read_one(arg);
 }
 
@@ -135,6 +137,30 @@ START_TEST(a_thread_without_a_ring_makes_system_calls)
     job_start_asleep(&j, read_after_refusal, ends);
     ck_assert_int_eq(write(ends[1], "x", 1), 1);
     job_expect(&j, 1);
+}
+END_TEST
+
+/* Containers have filters that know only the calls of their time. */
+START_TEST(a_filter_that_knows_no_preadv2)
+{
+    gil_batch *b;
+    char c = 0;
+
+    begin_io(1);
+    refuse(SYS_preadv2, ENOSYS);
+    refuse(SYS_pwritev2, ENOSYS);
+    check_calls();
+    gil_restore_thread(test_state);
+    make_pipe(ends);
+    b = gil_batch_create(2);
+    gil_batch_read(b, ends[0], &c, 1);
+    gil_batch_write(b, ends[1], "x", 1);
+    ck_assert_int_eq(gil_batch_wait_all_for(b, 1000 * MS), 0);
+    ck_assert_int_eq(gil_batch_result(b, 0), 1);
+    ck_assert_int_eq(gil_batch_result(b, 1), 1);
+    ck_assert_int_eq(c, 'x');
+    gil_batch_destroy(b);
+    gil_save_thread();
 }
 END_TEST
 
@@ -287,20 +313,25 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("iofallback");
-    TCase *tc = tcase_create("iofallback");
+    TCase *tc = tcase_create("iofallback"), *native = tcase_create("native");
 
     tcase_set_timeout(tc, 30);
-    tcase_add_loop_test(tc, a_filter_refuses_io_uring, 0, sizeof refusals / sizeof *refusals);
     tcase_add_test(tc, each_reason_has_a_text_of_its_own);
     tcase_add_test(tc, the_environment_asks_for_system_calls);
     tcase_add_test(tc, a_value_that_is_none_is_said);
-    tcase_add_test(tc, no_memory_may_be_locked);
-    tcase_add_test(tc, a_thread_without_a_ring_makes_system_calls);
     ADD_BOTH(tc, fork_with_requests_in_flight);
     ADD_BOTH(tc, ring_creation_in_a_child);
     ADD_BOTH(tc, a_ring_goes_with_its_thread);
     ADD_BOTH(tc, a_ring_that_is_made_while_its_thread_ends);
     ADD_BOTH(tc, many_threads_wait_at_once);
     suite_add_tcase(suite, tc);
+    /* An emulator has no filters, and may not know io_uring. */
+    tcase_set_timeout(native, 30);
+    tcase_set_tags(native, "native");
+    tcase_add_loop_test(native, a_filter_refuses_io_uring, 0, sizeof refusals / sizeof *refusals);
+    tcase_add_test(native, no_memory_may_be_locked);
+    tcase_add_test(native, a_thread_without_a_ring_makes_system_calls);
+    tcase_add_test(native, a_filter_that_knows_no_preadv2);
+    suite_add_tcase(suite, native);
     return run_suite(suite);
 }
