@@ -18,6 +18,7 @@
  *   N         how many threads         ANY      the policy may choose anybody
  *   PLAIN, DEFER, YIELD, HAND_ON       how they release: these are the ways to choose from
  *   TIMED=K   the first K may give up  EXIT     nodes of ended threads are used again
+ *   LEAVE     one that takes the lock by itself may leave its node behind in the queue
  *   COMPUTE   an owner may also go on until it is asked to stop; only then are there deadlines at
  *             the end of a slice. Without it a slice lasts for ever, and nobody may depend on its
  *             end: an owner that releases by itself is enough to let everybody run.
@@ -61,14 +62,19 @@
 #define LATER 1 /* the end of a slice, or an interval after asking */
 #define SOON  2 /* WATCH_NS, LOOK_AGAIN_NS */
 
-/* Nodes are 1 to N; 0 is NULL. */
-byte state[N + 1], next[N + 1];
-bool asleep[N + 1]; /* in the kernel, on its state word */
-bool heir_since[N + 1];
+/* Nodes are 1 to NODES; 0 is NULL. Those above N are for threads that leave theirs behind. */
+#ifdef LEAVE
+#define NODES (N + 1)
+#else
+#define NODES N
+#endif
+byte state[NODES + 1], next[NODES + 1];
+bool asleep[NODES + 1]; /* in the kernel, on its state word */
+bool heir_since[NODES + 1];
 
 byte word, head, asker;
 bool drop, watch, slice_start, deferred_in_slice;
-byte queue[N], count; /* the run queue, oldest first */
+byte queue[NODES], count; /* the run queue, oldest first */
 
 /* Not in the code: who owns the lock, how many threads are inside, who has deferred last. */
 byte owns, inside, deferrer, ended;
@@ -78,8 +84,8 @@ bool breaker, erased; /* the interpreter's own flag; it has lost a request */
 #ifdef SPURIOUS
 bool spurious;
 #endif
-#ifdef EXIT
-bool pool[N + 1];
+#if defined(EXIT) || defined(LEAVE)
+bool pool[NODES + 1];
 #endif
 #if defined(LIVE) || defined(BYPASS)
 #define LIMITS
@@ -137,15 +143,14 @@ inline queue_remove(x)
  * the end of the backlog, and from there bit by bit to where it can be next (runqueue.h). That is
  * the queue here: only an owner looks at either part, at T24 it unlinks from either, and policy_next
  * finds none only when both are empty. That one in the backlog cannot be next is a choice that the
- * policy makes (ANY). One that takes the lock by itself while its node is in the backlog goes on
- * with another node; the old one is an orphan, which nobody refers to but who unlinks it, so that it
- * is out of the queue as far as anybody can tell. */
+ * policy makes (ANY). One that takes the lock by itself while its node is in the backlog leaves it
+ * there (LEAVE). */
 inline runqueue_append(newest)
 {
     d_step {
         i = newest; j = count;
         do
-        :: i != 0 -> assert(j < N); j++; i = next[i]
+        :: i != 0 -> assert(j < NODES); j++; i = next[i]
         :: else -> break
         od;
         i = newest; count = j;
@@ -173,12 +178,19 @@ inline runqueue_append(newest)
 
 inline node_recycle(x)
 {
-#ifdef EXIT
+#if defined(EXIT) || defined(LEAVE)
     assert(!pool[x]);
     pool[x] = true
 #else
     skip
 #endif
+}
+
+#define IN_POOL (pool[1] || pool[2] || pool[N] || pool[NODES])
+inline pool_pop(x)
+{
+    x = (pool[1] -> 1 : (pool[2] -> 2 : (pool[N] -> N : NODES)));
+    pool[x] = false
 }
 
 /* policy_next: sets h, live when looked at; or, if may_stop, one that has given up, as when there are
@@ -300,15 +312,43 @@ inline lock_try_take()
             mine = i < count && queue[i] == n;
             i = 0
         };
-        IF(mine) queue_remove(n) FI;
+        if
+        :: mine -> queue_remove(n)
+#ifdef LEAVE
+        :: mine && IN_POOL -> pool_pop(fresh)
+#endif
+        :: else
+        fi;
         mine = mine && asker == n;
-        state[n] = HELD
+        IF(fresh == 0) state[n] = HELD FI
     FI
+}
+
+/* node_leave: from now on the thread has another node, and the old one, which still is what it was,
+ * is an orphan in the queue. Its last owner may be about to make it heir all the same (T15). */
+#ifdef M_LEAVES_TO_POOL
+#define LEFT state[n] = IDLE; node_recycle(n)
+#else
+#define LEFT state[n] = ORPHAN
+#endif
+inline node_leave()
+{
+#ifdef LEAVE
+    atomic {
+        IF(fresh != 0)
+            OWN; LEFT;
+            n = fresh; owns = n; state[n] = HELD; fresh = 0
+        FI
+    }
+#else
+    skip
+#endif
 }
 
 inline took_with_queue()
 {
     atomic { IF(mine) drop = false; mine = false FI };
+    node_leave();
     name_head();
     atomic { begin_slice(); with_queue = false };
     wake_sleeper()
@@ -359,7 +399,7 @@ inline make_heir()
 proctype thread(byte id)
 {
     byte n = id, h, st, i, j, k, to, sleeper;
-    byte how, after, ask_at, deadline;
+    byte how, after, ask_at, deadline, fresh;
     bool asked, taken, with_queue, mine, due, seen, look_again, no_ask, timed;
 
 outside:
@@ -790,9 +830,8 @@ thread_exit:
 end_unborn:
     /* Another thread may begin, with a node from the pool. */
     atomic {
-        pool[1] || pool[2] || pool[N];
-        n = (pool[1] -> 1 : (pool[2] -> 2 : N));
-        pool[n] = false;
+        IN_POOL;
+        pool_pop(n);
         ended--;
         goto outside
     };
@@ -802,6 +841,9 @@ end_unborn:
 init {
     atomic {
         byte t = 1;
+#ifdef LEAVE
+        pool[NODES] = true;
+#endif
         do
         :: t <= N -> run thread(t); t++
         :: else -> break
