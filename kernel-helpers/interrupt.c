@@ -121,9 +121,7 @@ static void handler(int signum, siginfo_t *info, void *arg)
 
 void interrupt_start(void)
 {
-    /* SA_RESTART: a signal that arrives late may find the thread in a call of the host's own. */
-    struct sigaction action = {.sa_sigaction = handler,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
     sigemptyset(&action.sa_mask);
     if (sigaction(INTERRUPT_SIGNAL, &action, NULL) != 0)

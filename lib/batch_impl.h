@@ -30,10 +30,12 @@ struct request {
     gil_batch *batch;
     struct request *next; /* that was done after this one */
     uint8_t state;        /* enum request_state */
+    bool closed;          /* gil_close() of its file: it ends with EBADF */
     bool whole;           /* goes on after a part, as the call does that waits */
     bool opens;           /* a file, whose O_NONBLOCK is to be taken away */
     bool is_ready;        /* TO_CALL: it is worth making the call */
     short events;  /* the call does not wait, and is made when poll() says these; 0: it does */
+    int fd;        /* as it was added; closers read it */
     int iov_count; /* what is transferred: buffers of the caller's, or */
     const struct iovec *iov;
     const struct msghdr *message; /* what this says, or */
@@ -53,7 +55,10 @@ struct gil_batch {
     bool in_parts; /* a request may be answered with a part of what it is to do */
     bool cancels;  /* requests are called off, and do not start again */
     struct request *first_done, *last_done;
-    struct pollfd *polled; /* room for one a request */
+    gil_batch *next_listed; /* these four: see batch_close.c */
+    struct parker *parker;
+    uint32_t closings, answered; /* how often requests were marked, and that was looked at */
+    struct pollfd *polled;       /* room for one a request */
     struct request requests[];
 };
 
@@ -66,6 +71,22 @@ struct thread_state *batch_need(const char *function, gil_batch *b);
 
 /* By the owner, if there is one, with the lock held: it is not any more if nothing is going on. */
 void batch_disown(gil_batch *b);
+
+/* Ends the requests that closers have marked. By the owner; without the lock if some are going on. */
+void batch_end_closed(gil_batch *b);
+
+/* ---- batch_close.c ---- */
+
+/* The batch has an owner from the first until the second, which waits between the other two. */
+void batch_list(gil_batch *b);
+void batch_unlist(gil_batch *b);
+void batch_begin_wait(gil_batch *b, struct parker *p);
+void batch_end_wait(gil_batch *b);
+
+/* Has a closer marked requests that were not looked at? The second says that they were, as of
+ * `closings`. */
+bool batch_closings(gil_batch *b, uint32_t *closings);
+void batch_answer(gil_batch *b, uint32_t closings);
 
 /* ---- batch_request.c ---- */
 

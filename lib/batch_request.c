@@ -22,7 +22,8 @@ static struct request *add(const char *function, gil_batch *b)
         state_misuse(function, ts, "the batch is full");
     memset(r, 0, sizeof *r);
     r->batch = b;
-    b->count++;
+    r->fd = -1;
+    __atomic_store_n(&b->count, b->count + 1, __ATOMIC_RELEASE); /* closers look at it */
     b->added++;
     return r;
 }
@@ -36,6 +37,7 @@ static void set_call(struct request *r, long number, const long args[6])
 {
     r->number = number;
     memcpy(r->args, args, sizeof r->args);
+    __atomic_store_n(&r->fd, (int)args[0], __ATOMIC_RELAXED);
 }
 
 #define SET_CALL(r, number, ...) set_call(r, number, (const long[6]){__VA_ARGS__})
@@ -398,14 +400,15 @@ static bool aim_at_rest(struct request *r)
 /* A request that a signal has come too near to is made again. */
 void request_answered(struct request *r, long result)
 {
-    bool stops = r->batch->cancels;
+    bool closed = __atomic_load_n(&r->closed, __ATOMIC_RELAXED);
+    bool stops = r->batch->cancels || closed;
 
     if (result == -EINTR || result == -ECANCELED) {
         if (!stops) {
             request_set_state(r, ADDED);
             return;
         }
-        result = -ECANCELED;
+        result = closed ? -EBADF : -ECANCELED;
     }
     if (r->whole && result > 0) {
         r->done += (size_t)result;

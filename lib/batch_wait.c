@@ -43,12 +43,14 @@ static void own(gil_batch *b)
     b->generation = fork_generation;
     b->by_calls = !io_ring(IO_RING_OF_BATCHES);
     mine.batches++;
+    batch_list(b);
 }
 
 void batch_disown(gil_batch *b)
 {
     if (!b->owner || b->going)
         return;
+    batch_unlist(b);
     b->owner = NULL;
     mine.batches--;
 }
@@ -161,6 +163,7 @@ void gil_batch_submit(gil_batch *b)
     struct thread_state *ts = batch_need("gil_batch_submit", b);
 
     own(b);
+    batch_end_closed(b);
     start_all(b);
     batch_disown(b);
     io_end(ts, 0);
@@ -284,12 +287,15 @@ static long wait_for(void *arg, struct parker *p)
     struct wait *w = arg;
     long why;
 
-    parker_set(p, PARK_CALLING);
+    parker_call(p);
+    batch_begin_wait(w->b, p);
     do {
+        batch_end_closed(w->b);
         step(w, p);
         why = is_over(w) ? 0 : io_reason(p, w->deadline_ns, true);
     } while (!is_over(w) && !why);
-    parker_clear(p, PARK_CALLING);
+    parker_called(p);
+    batch_end_wait(w->b);
     if (!w->b->by_calls)
         submit_prepared(w->b, ring_of(w->b));
     return why;
@@ -381,6 +387,46 @@ static void call_off_in_ring(gil_batch *b)
     while (b->going)
         enter_to_call_off(ring, 1);
     ring_take_back(ring);
+}
+
+static bool is_closed(const struct request *r)
+{
+    return __atomic_load_n(&r->closed, __ATOMIC_RELAXED);
+}
+
+/* Those in the ring that were closed are called off; the rest goes on. */
+static void end_closed_in_ring(gil_batch *b)
+{
+    struct ring *ring = ring_of(b);
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < b->count; i++)
+        if (b->requests[i].state == IN_RING && is_closed(&b->requests[i]))
+            ring_cancel(prepare_surely(ring), (uintptr_t)&b->requests[i], 0);
+    do {
+        left = 0;
+        for (unsigned i = 0; i < b->count; i++)
+            left += b->requests[i].state == IN_RING && is_closed(&b->requests[i]);
+        if (left)
+            enter_to_call_off(ring, 1);
+    } while (left);
+}
+
+void batch_end_closed(gil_batch *b)
+{
+    uint32_t closings;
+
+    if (!batch_closings(b, &closings))
+        return;
+    for (unsigned i = 0; i < b->count; i++) {
+        struct request *r = &b->requests[i];
+
+        if (is_closed(r) && (r->state == ADDED || r->state == TO_CALL))
+            request_answered(r, -ECANCELED);
+    }
+    if (!b->by_calls && b->going)
+        end_closed_in_ring(b);
+    batch_answer(b, closings);
 }
 
 static int count_cancelled(const gil_batch *b)

@@ -198,8 +198,8 @@ long io_block(struct io_call *c, struct parker *p)
     long result;
 
     io_start_thread();
-    parker_set(p, PARK_CALLING);
+    parker_call(p);
     result = request_or_call(c, p);
-    parker_clear(p, PARK_CALLING);
+    parker_called(p);
     return result;
 }

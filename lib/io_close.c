@@ -127,6 +127,7 @@ int gil_close(int fd)
     state_suspend("gil_close", ts);
     end_users(one, fd, &left);
     end_users(&lists[SEVERAL], fd, &left);
+    batch_close(fd);
     await_users(one, &left);
     result = IO_NOW(SYS_close, fd);
     state_resume("gil_close", ts);

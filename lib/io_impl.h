@@ -144,6 +144,11 @@ void io_lose_ring(enum io_ring_use use);
 /* The calling thread ends. */
 void batch_thread_exit(void);
 
+/* ---- batch_close.c ---- */
+
+/* The file is about to be closed: ends the requests of batches for it. Without the lock. */
+void batch_close(int fd);
+
 /* ---- io_close.c ---- */
 
 /* The call's thread is a user of its files from the first until the second. The third: is one of

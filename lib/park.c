@@ -181,14 +181,47 @@ static void call_back(struct parker *p)
     __atomic_fetch_and(&p->word, ~(uint32_t)(PARK_ELSEWHERE | PARK_UNBLOCKING), __ATOMIC_RELEASE);
 }
 
+void parker_call(struct parker *p)
+{
+    parker_set(p, PARK_CALLING);
+}
+
+void parker_called(struct parker *p)
+{
+    uint32_t word = __atomic_and_fetch(&p->word, ~(uint32_t)PARK_CALLING, __ATOMIC_ACQUIRE);
+
+    if (!(word & PARK_ENDS) && word < PARK_SENDER)
+        return;
+    while (word >= PARK_SENDER) {
+        /* No more than a pause: nobody wakes it. */
+        futex_wait(&p->word, word, clock_now_ns() + 100000);
+        word = __atomic_load_n(&p->word, __ATOMIC_ACQUIRE);
+    }
+    interrupt_unblock(); /* a system call: what is pending arrives before it returns */
+}
+
+/* False: its thread is in no call. */
+static bool announce_signal(struct parker *p)
+{
+    uint32_t word = __atomic_load_n(&p->word, __ATOMIC_RELAXED);
+
+    while (word & PARK_CALLING)
+        if (__atomic_compare_exchange_n(&p->word, &word, word + PARK_SENDER, false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
 void parker_tell(struct parker *p, uint32_t what)
 {
     uint32_t word = __atomic_fetch_or(&p->word, what, __ATOMIC_SEQ_CST);
 
     if (word & PARK_SLEEPING)
         futex_wake(&p->word);
-    if (word & PARK_CALLING)
+    if (word & PARK_CALLING && announce_signal(p)) {
         interrupt_thread(p->tid);
+        __atomic_fetch_sub(&p->word, PARK_SENDER, __ATOMIC_RELEASE);
+    }
     if (word & PARK_ELSEWHERE)
         call_back(p);
 }

@@ -23,6 +23,8 @@ enum {
     PARK_CALLING = 32,     /* it is in an interruptible system call */
     PARK_ELSEWHERE = 64,   /* it is in a function that can be called back: `unblock` */
     PARK_UNBLOCKING = 128, /* and another thread is about to do that */
+    /* Above: how many threads are about to send it the signal that ends its call. */
+    PARK_SENDER = 256,
 };
 
 struct waiters;
@@ -95,6 +97,12 @@ static inline void parker_clear(struct parker *p, uint32_t bits)
 {
     __atomic_fetch_and(&p->word, ~bits, __ATOMIC_RELAXED);
 }
+
+/* The calling thread goes into an interruptible system call, and has come back. Whoever was about
+ * to send it the signal has done so by then, and the signal has arrived: it ends no call of the
+ * host's. */
+void parker_call(struct parker *p);
+void parker_called(struct parker *p);
 
 /* Clears some of PARK_ENDS: what they told has been noticed. */
 void parker_forget(struct parker *p, uint32_t bits);

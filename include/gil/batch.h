@@ -27,6 +27,10 @@
  * so, and so is adding to a full batch, an index that no request has, and clearing or destroying a
  * batch whose requests are going on. A batch allocates memory when it is made, and never again.
  *
+ * gil_close() of a file ends the requests for it that were started with EBADF, and those that were
+ * added while others of their batch were going on; what a request has transferred by then is its
+ * result instead.
+ *
  * In a forked child, requests that were going on are the parent's: their result is ECANCELED, and
  * their buffers are not touched.
  *

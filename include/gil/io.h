@@ -162,8 +162,9 @@ GIL_API int gil_waitid_for(int type, unsigned id, void *info, int options, int64
  *
  * unblock: NULL, or what makes fn return early. It is called with unblock_arg, at most once and only
  * while fn runs, by the thread that calls gil_interrupt(), or in the handler of a signal of
- * gil_on_signal(): so it does what a signal handler may do. An interrupt before fn was called stays
- * for the next call that would wait, and so does any without `unblock`.
+ * gil_on_signal(): so it does what a signal handler may do, and calls nothing of this library. An
+ * interrupt before fn was called stays for the next call that would wait, and so does any without
+ * `unblock`.
  *
  * Classic names: Py_BEGIN_ALLOW_THREADS around a call; rb_thread_call_without_gvl. */
 GIL_API long gil_without(long (*fn)(void *arg), void *arg, void (*unblock)(void *arg),

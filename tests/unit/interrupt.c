@@ -137,55 +137,6 @@ START_TEST(the_signal_ends_a_call_that_sleeps)
 }
 END_TEST
 
-/* How often the thread has gone to sleep. */
-static long count_sleeps(int tid)
-{
-    char path[64], line[128];
-    long count = 0;
-    FILE *file;
-
-    snprintf(path, sizeof path, "/proc/self/task/%d/status", tid);
-    file = fopen(path, "r");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "voluntary_ctxt_switches: %ld", &count) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return count;
-}
-
-static atomic_bool has_read;
-
-static void *read_plainly(void *arg)
-{
-    char c;
-
-    atomic_store((atomic_int *)arg, my_tid());
-    ck_assert_int_eq(read(ends[0], &c, 1), 1);
-    atomic_store(&has_read, true);
-    return NULL;
-}
-
-/* It was meant for a call that has ended by itself, and finds the thread in one of the host's. */
-START_TEST(a_late_signal_does_not_end_the_hosts_own_call)
-{
-    atomic_int tid = 0;
-    pthread_t thread;
-    long before;
-
-    begin();
-    thread = start(read_plainly, &tid);
-    WAIT_FOR(atomic_load(&tid) && asleep(atomic_load(&tid)));
-    before = count_sleeps(atomic_load(&tid));
-    interrupt_thread(atomic_load(&tid));
-    WAIT_FOR(count_sleeps(atomic_load(&tid)) > before && asleep(atomic_load(&tid)));
-    ck_assert(!atomic_load(&has_read));
-    ck_assert_int_eq(write(ends[1], "x", 1), 1);
-    join(thread);
-    ck_assert(atomic_load(&has_read));
-}
-END_TEST
-
 START_TEST(a_deadline_ends_a_call)
 {
     int64_t from = now_ns();
@@ -211,7 +162,6 @@ int main(void)
     tcase_add_test(tc, the_signal_comes_inside_another_handler_at_each_instruction);
 #endif
     tcase_add_test(tc, the_signal_ends_a_call_that_sleeps);
-    tcase_add_test(tc, a_late_signal_does_not_end_the_hosts_own_call);
     tcase_add_test(tc, a_deadline_ends_a_call);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
