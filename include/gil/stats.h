@@ -40,7 +40,8 @@ typedef struct gil_thread_stats {
     uint64_t hold_ns;        /* how long these were, nanoseconds */
     uint64_t holds_partial;  /* holds that were under way when a probe was attached: not timed */
     uint64_t io_inline;      /* calls that did not block: done without giving the lock up */
-    uint64_t io_blocked;     /* calls that gave the lock up, and blocked */
+    uint64_t io_blocked;     /* calls that gave the lock up, and blocked. In CPython both are counted
+                                where another thread wanted the lock, and of calls that are tried */
     uint64_t io_interrupted; /* of these: ended by another thread */
     uint64_t wait_max_ns;    /* the longest single wait */
     uint64_t handoff_max_ns; /* the longest of the hand-offs */

@@ -116,7 +116,8 @@ def tell(process, what):
 
 def window(command, seconds, load=None, until_exit=False, env=None):
     """One measured window of a workload. `load`, if any, gets (port, seconds) and returns the load
-    generator's command and the function that reads its output."""
+    generator's command and the function that reads its output. What the command prints after its
+    figures, if it is waited for, is figures["rest"]."""
     what = " ".join(os.path.basename(part) for part in command[-4:])
     with running(command, env=env) as server:
         port = read_json(server, what)["port"]
@@ -144,6 +145,7 @@ def window(command, seconds, load=None, until_exit=False, env=None):
                 server.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 raise Failure(f"{what} did not end") from None
+            figures["rest"] = server.stdout.read()
         return figures
 
 

@@ -10,6 +10,7 @@
 
 #include "kernel-helpers/clock.h"
 
+#include <inttypes.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,10 @@ static void print_rest(const struct tally *tally)
     tally_sum(tally, &sum);
     histogram_print(stdout, "waits", &sum.wait);
     histogram_print(stdout, "hand-offs", &sum.handoff);
+    if (sum.stats.io_inline || sum.stats.io_blocked)
+        printf("calls: %" PRIu64 " did not block and kept the lock, %" PRIu64
+               " were in flight without it\n",
+               sum.stats.io_inline, sum.stats.io_blocked);
     if (sum.stats.holds < sum.stats.acquires + sum.stats.deferred_back)
         printf("holds: timed where they began with a wait and ended while others waited\n");
 }

@@ -241,6 +241,7 @@ void py_call_blocks(bool tried)
         return;
     py_deferral_pending = false;
     site_learn(me.site, tried ? SITE_BLOCKED : SITE_UNTRIABLE);
+    count_up(node_of(the_lock()), io_blocked);
     gil_lock_release_complete(&py_lock);
 }
 
@@ -249,6 +250,7 @@ void py_call_done(void)
     if (!py_deferral_pending)
         return; /* a signal handler has completed it */
     site_learn(me.site, SITE_DONE);
+    count_up(node_of(the_lock()), io_inline);
     me.site = 0;
 }
 
