@@ -1,6 +1,7 @@
 -- gil.process: other programs, which are waited for while other threads run.
 --
 -- A command is a string, for the shell, or a list: a program and its arguments.
+require "gil.file" -- the methods of a pipe
 local core = require "gil.process.core"
 
 local process = {}
