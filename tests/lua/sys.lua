@@ -45,14 +45,13 @@ end)
 
 -- The first turn lasts until the other thread runs; at the end, one runs alone. Turns are longer
 -- where the other thread gets no processor in time.
-test("after setcheckinterval, a turn lasts the interval, and no less", function()
+test("after setcheckinterval, a turn lasts the interval at least", function()
   for _, interval in ipairs { 100, 1000, 10000 } do
     sys.setcheckinterval(interval)
     local lengths = table.move(turns(50, 10000000), 3, 48, 1, {})
     is(#lengths, 46)
     local shortest = math.min(table.unpack(lengths))
-    assert(shortest >= interval / 30 and shortest <= interval / 10,
-           ("interval %d: %d rounds"):format(interval, shortest))
+    assert(shortest >= interval / 30, ("interval %d: %d rounds"):format(interval, shortest))
   end
   sys.setswitchinterval(0.005)
 end)
