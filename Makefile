@@ -82,8 +82,8 @@ DROPIN      := $(if $(HAVE_PYTHON),$(BUILD)/libgil-python3.11.so)
 # headers.
 HAVE_LUA    := $(wildcard $(LUA_INCLUDE)/lua.h)
 LUA_SRC     := $(wildcard tools/lua/*.c)
-LUA_MODULE  := $(if $(HAVE_LUA),$(BUILD)/lua/gil.so $(patsubst tools/lua/%,$(BUILD)/lua/%, \
-                 $(wildcard tools/lua/gil/*.lua)))
+LUA_FILES   := $(wildcard tools/lua/gil/*.lua)
+LUA_MODULE  := $(if $(HAVE_LUA),$(BUILD)/lua/gil.so $(LUA_FILES:tools/lua/%=$(BUILD)/lua/%))
 
 # An empty HAVE_NCURSES leaves out the screen of `gil top`, and an empty HAVE_SDT the probes.
 HAVE_NCURSES := $(wildcard /usr/include/ncurses.h)
@@ -458,6 +458,8 @@ BINDIR       = $(DESTDIR)$(prefix)/bin
 LIBDIR       = $(DESTDIR)$(prefix)/lib
 INCLUDEDIR   = $(DESTDIR)$(prefix)/include
 MANDIR       = $(DESTDIR)$(prefix)/share/man/man1
+LUALIBDIR    = $(DESTDIR)$(prefix)/lib/lua/5.4
+LUAFILEDIR   = $(DESTDIR)$(prefix)/share/lua/5.4
 HEADERS     := $(wildcard include/gil/*.h)
 
 install: all
@@ -468,6 +470,9 @@ install: all
 	ln -sf libgil-nothreads.so.$(SOVERSION) $(LIBDIR)/libgil-nothreads.so
 	install -m 644 $(BUILD)/libgil.a $(LIBDIR)
 	$(if $(DROPIN),install -m 755 $(DROPIN) $(LIBDIR)/gil)
+	$(if $(LUA_MODULE),install -d $(LUALIBDIR) $(LUAFILEDIR)/gil)
+	$(if $(LUA_MODULE),install -m 755 $(BUILD)/lua/gil.so $(LUALIBDIR))
+	$(if $(LUA_MODULE),install -m 644 $(LUA_FILES) $(LUAFILEDIR)/gil)
 	install -m 644 include/gil.h $(INCLUDEDIR)
 	install -m 644 $(HEADERS) $(INCLUDEDIR)/gil
 	install -m 644 tools/cli/gil.1 $(MANDIR)
@@ -479,8 +484,9 @@ uninstall:
 	rm -f $(BINDIR)/gil $(LIBDIR)/libgil.so $(LIBDIR)/libgil.so.$(SOVERSION) $(LIBDIR)/libgil.a \
 	    $(LIBDIR)/libgil-nothreads.so $(LIBDIR)/libgil-nothreads.so.$(SOVERSION) \
 	    $(LIBDIR)/gil/libgil-python3.11.so $(LIBDIR)/pkgconfig/gil.pc $(MANDIR)/gil.1 \
-	    $(INCLUDEDIR)/gil.h $(HEADERS:include/%=$(INCLUDEDIR)/%)
-	-@rmdir $(LIBDIR)/gil $(INCLUDEDIR)/gil 2>/dev/null || :
+	    $(INCLUDEDIR)/gil.h $(HEADERS:include/%=$(INCLUDEDIR)/%) \
+	    $(LUALIBDIR)/gil.so $(LUA_FILES:tools/lua/%=$(LUAFILEDIR)/%)
+	-@rmdir $(LIBDIR)/gil $(INCLUDEDIR)/gil $(LUAFILEDIR)/gil 2>/dev/null || :
 
 clean:
 	rm -rf $(BUILD)
