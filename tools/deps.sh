@@ -12,7 +12,7 @@ packages_of() {
     case $1 in
     build) echo gcc libc6-dev libpython3.11-dev liblua5.4-dev python3 systemtap-sdt-dev \
         libncurses-dev clang llvm bpftool libbpf-dev ;;
-    check) echo check lua5.4 pkg-config g++ spin libpython3.11 libpython3.11-testsuite ;;
+    check) echo check lua5.4 pkg-config g++ spin strace libpython3.11 libpython3.11-testsuite ;;
     demo) echo wrk ;;
     bench) echo wrk lua5.4 g++ pkg-config libnsync-dev libabsl-dev libck-dev ;;
     fuzz) echo clang libclang-rt-14-dev ;;

@@ -119,9 +119,12 @@ static int call_off(void)
     int result = 0;
 
     ring_cancel(ring_prepare(&mine.ring), mine.id, 0);
-    do
-        ring_enter(&mine.ring, 1, FUTEX_FOREVER, NULL, 0);
-    while (!take_result(&result));
+    do {
+        int error = ring_enter(&mine.ring, 1, FUTEX_FOREVER, NULL, 0);
+
+        if (ring_refused(error))
+            ring_endure(&mine.ring, error);
+    } while (!take_result(&result));
     return result == -ECANCELED ? -EINTR : result;
 }
 
