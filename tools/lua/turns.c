@@ -84,8 +84,11 @@ static void only_asked(lua_State *L, lua_Debug *ar)
     if (!stays)
         lua_sethook(L, NULL, 0, 0);
     look_if_asked(L);
-    if (stays && !wanted(t->turns))
+    if (stays && !wanted(t->turns)) {
         lua_sethook(L, NULL, 0, 0);
+        if (wanted(t->turns)) /* since a moment ago: the handler saw a hook, and left it there */
+            lua_sethook(L, only_asked, LUA_MASKCOUNT, t->turns->interval);
+    }
 }
 
 static void forwarding(lua_State *L, lua_Debug *ar)
