@@ -200,7 +200,8 @@ static void advance_floor(struct lock *l, const struct node *least)
         relaxed_store(&l->floor, least->served);
 }
 
-/* Charges the caller for its time since slice_start. */
+/* Charges the caller for its time since slice_start. One that was asked may be no sprinter any more,
+ * and take the lock again without having waited. */
 static void charge_self(struct lock *l, struct node *n, bool asked, int64_t now)
 {
     int64_t start = l->slice_start;
@@ -209,6 +210,8 @@ static void charge_self(struct lock *l, struct node *n, bool asked, int64_t now)
     relaxed_store(&n->served, n->served + used);
     relaxed_store(&l->slice_start, now);
     n->since_call = asked ? n->since_call + used : 0;
+    if (asked)
+        relaxed_store(&n->sprinter, policy_sprints(l, n));
 }
 
 static void wake(struct node *by, struct node *n)

@@ -169,11 +169,25 @@ int64_t policy_slice_end(const struct lock *l, const struct node *n)
     return end > n->arrived ? end : n->arrived + lock_interval(l);
 }
 
+/* For a sprinter: when it has had no more than the average. That grows by the slice's time divided
+ * by those who share it. What is published is of the last slice that began: an owner that was alone
+ * has begun none, and nothing there counts it. */
+static int64_t ask_when_average(const struct lock *l, const struct node *n,
+                                const struct node *owner, int64_t slice)
+{
+    int64_t average = relaxed_load(&l->average), sharers = relaxed_load(&l->sharers);
+
+    if (!relaxed_load(&l->slice_start)) {
+        average = (n->served + relaxed_load(&owner->served)) / 2;
+        sharers = 2;
+    }
+    return slice + (n->served - average) * (sharers ? sharers : 1);
+}
+
 int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
 {
-    int64_t slice = relaxed_load(&l->slice_start);
+    int64_t slice = relaxed_load(&l->slice_start), at;
     const struct node *owner = relaxed_load(&l->owner);
-    int64_t sharers = relaxed_load(&l->sharers), at;
 
     if (relaxed_load(&l->policy) == GIL_FIFO || !owner || owner == n)
         return NEVER;
@@ -181,13 +195,10 @@ int64_t policy_ask_at(const struct lock *l, const struct node *n, int64_t now)
         slice = now; /* the owner was alone, or has changed just now */
     if (n->sprinter && !policy_sprints(l, n))
         return NEVER; /* a new thread */
-    if (!n->sprinter)
-        at = ask_when_behind(l, n, owner, slice);
-    else /* the average grows by the slice's time divided by those who share it */
-        at = slice + (n->served - relaxed_load(&l->average)) * (sharers ? sharers : 1);
+    at = n->sprinter ? ask_when_average(l, n, owner, slice) : ask_when_behind(l, n, owner, slice);
     if (among_sprinters(l, n) && at < slice + SPRINT_NS)
         at = slice + SPRINT_NS;
     if (at <= now)
         return now;
-    return !among_sprinters(l, n) && at <= relaxed_load(&l->slice_end) ? at : NEVER;
+    return !among_sprinters(l, n) && at <= policy_slice_end(l, n) ? at : NEVER;
 }

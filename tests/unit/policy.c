@@ -129,6 +129,39 @@ START_TEST(a_sprinters_request_is_honoured_the_first_time)
 }
 END_TEST
 
+/* What is published is of the slice before: it was the sprinter's own, and has ended. So it waited
+ * for an interval each time beside one thread that computes and takes the lock without a wait. */
+START_TEST(one_that_comes_back_to_an_owner_that_was_alone_asks_at_once)
+{
+    static struct node sprinter;
+
+    set_up();
+    slice_begins(100 * MS);
+    l.slice_start = 0;
+    l.slice_end = START - MS;
+    l.average = 95 * MS;
+    l.sharers = 1;
+    joins(&sprinter, START, 95 * MS + 20 * US, true);
+    ck_assert_int_eq(policy_ask_at(&l, &sprinter, START), START);
+    ck_assert_ptr_eq(policy_next(&l, START), &sprinter);
+}
+END_TEST
+
+/* It was one as a new thread, and has not waited since. */
+START_TEST(a_thread_that_was_made_to_drop_the_lock_is_not_taken_for_a_sprinter)
+{
+    static struct node sprinter;
+
+    set_up();
+    slice_begins(100 * MS);
+    relaxed_store(&owner.sprinter, true);
+    charge_self(&l, &owner, true, START + INTERVAL);
+    l.slice_start = 0;
+    joins(&sprinter, START + 2 * INTERVAL, 95 * MS, true);
+    ck_assert_int_eq(policy_ask_at(&l, &sprinter, START + 2 * INTERVAL), START + 2 * INTERVAL);
+}
+END_TEST
+
 /* The slice of a sprinter, in which a thread that computes waits or does not, and another sprinter
  * that has had much less comes along later. */
 static void sprint_begins(struct node *computing, struct node *sprinter, int64_t arrived)
@@ -190,6 +223,8 @@ int main(void)
     tcase_add_test(tc, fifo_knows_no_other_order);
     tcase_add_test(tc, the_policy_can_change_while_threads_wait);
     tcase_add_test(tc, a_sprinters_request_is_honoured_the_first_time);
+    tcase_add_test(tc, one_that_comes_back_to_an_owner_that_was_alone_asks_at_once);
+    tcase_add_test(tc, a_thread_that_was_made_to_drop_the_lock_is_not_taken_for_a_sprinter);
     tcase_add_test(tc, sprinters_do_not_hurry_each_other);
     tcase_add_test(tc, they_do_while_a_computing_thread_waits);
     tcase_add_test(tc, a_sprinter_that_watches_is_not_passed_over_for_long);
