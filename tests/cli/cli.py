@@ -4,6 +4,7 @@ A test is a function whose docstring is its name in the report; it fails by an A
 skipped by raising Skip(reason). run_all() at the end of the script runs those it defines, in order.
 """
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -41,6 +42,13 @@ def need_dropin():
     """Skips the test where the drop-in could not be built."""
     if not os.path.exists(DROPIN):
         raise Skip("no drop-in library was built")
+
+
+def in_manual(word):
+    """Does the manual page of the command have this word in bold?"""
+    with open("tools/cli/gil.1") as page:
+        bold = [line for line in page if line.startswith((".B", ".RB"))]
+    return any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", line) for line in bold)
 
 
 def run_all(namespace):
