@@ -6,6 +6,8 @@
  * nobody; anything else is misuse, and ends the process at the next release. */
 #include "lib/runtime.h"
 
+#include <sched.h>
+
 __thread gil_thread_state *gil_current_;
 
 #define ALWAYS_INLINE inline __attribute__((always_inline)) /* save and restore call nothing */
@@ -169,6 +171,18 @@ void state_suspend(const char *function, struct thread_state *ts)
     suspend(function, ts);
 }
 
+/* Whoever handed the lock over may have been preempted by the thread that it woke before it could
+ * queue: then nobody seems to wait, for as long as the kernel lets the caller run. */
+static bool wanted_or_soon(const struct domain *d, const struct lock *l)
+{
+    if (lock_wanted(l))
+        return true;
+    if (!d->coming_back)
+        return false;
+    sched_yield();
+    return lock_wanted(l);
+}
+
 void state_hand_over(struct thread_state *ts, bool asked)
 {
     struct domain *d = ts->domain;
@@ -183,8 +197,9 @@ void state_hand_over(struct thread_state *ts, bool asked)
         }
         return;
     }
-    if (!lock_wanted(l))
+    if (!wanted_or_soon(d, l))
         return;
+    d->coming_back++;
     detach(ts);
     n->tstate = ts;
     lock_release_slow(l, n, RELEASE_GRANT);
@@ -193,6 +208,7 @@ void state_hand_over(struct thread_state *ts, bool asked)
     wait_for_lock("gil_checkpoint", l, n, ts, relaxed_load(&ts->mark), WAIT_NO_ASK);
     if (relaxed_load(&ts->mark) != relaxed_load(&runtime.mark))
         state_refuse("gil_checkpoint", ts);
+    d->coming_back--;
     attach(ts);
     hook(GIL_THREAD_RESUMED, ts);
 }

@@ -43,8 +43,10 @@ static void child(void)
     for (gil_interpreter_state *i = runtime.head; i; i = i->next) {
         delete_states_of_others(i);
         relaxed_store(&i->own.current, NULL);
+        i->own.coming_back = 0;
     }
     relaxed_store(&shared.current, NULL);
+    shared.coming_back = 0;
     if (ts && domain_held(ts->domain))
         relaxed_store(&ts->domain->current, ts);
     pending_forget();

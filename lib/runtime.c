@@ -185,6 +185,7 @@ void gil_finalize(void)
     state_detach(ts);
     __atomic_store_n(&runtime.initialised, false, __ATOMIC_RELEASE);
     __atomic_store_n(&runtime.mark, runtime.mark + 2 ? runtime.mark + 2 : 2, __ATOMIC_SEQ_CST);
+    shared.coming_back = 0; /* who is late does not come back */
     own_locks(head, release_late);
     runtime_lock();
     forget_states(ts);

@@ -32,6 +32,7 @@ struct domain {
     struct thread_state *current; /* who runs under the lock, if with a state; NULL: nobody does */
     int32_t check_interval;       /* 0: the default */
     bool by_count;                /* hand over at each look if anybody waits, whoever asked */
+    uint32_t coming_back;         /* how many have handed the lock over and want it again */
     gil_asked_fn *asked;
     void *asked_arg;
 };

@@ -239,6 +239,63 @@ START_TEST(turns_under_a_lock_of_its_own)
 }
 END_TEST
 
+/* ---- one that is slow to queue ---- */
+
+static atomic_bool processor_given_away;
+
+/* The library's, too. */
+int sched_yield(void)
+{
+    if (atomic_exchange(&processor_given_away, true))
+        return 0;
+    WAIT_FOR(anybody_waits(&shared));
+    return 0;
+}
+
+/* The main thread has handed over, and gets no processor until the other one gives its own away. */
+static void preempted(gil_event event, gil_thread_state *ts, void *arg)
+{
+    (void)event, (void)ts, (void)arg;
+    if (my_tid() == getpid())
+        WAIT_FOR(atomic_load(&processor_given_away));
+}
+
+static void *takes_at_most_1000(void *arg)
+{
+    gil_thread_state *ts = gil_thread_state_new(gil_interpreter_state_main());
+    atomic_int *taken = arg;
+
+    gil_acquire_thread(ts);
+    while (!atomic_load(&processor_given_away) && atomic_load(taken) < 1000) {
+        atomic_fetch_add(taken, 1);
+        gil_checkpoint();
+    }
+    atomic_store(&processor_given_away, true);
+    gil_thread_state_delete_current();
+    return NULL;
+}
+
+START_TEST(who_is_preempted_before_it_queues_gets_its_turn)
+{
+    atomic_int taken = 0;
+    pthread_t other;
+    int hook;
+
+    begin_runtime();
+    gil_set_check_interval(10);
+    hook = gil_add_hook(GIL_THREAD_SUSPENDED, preempted, NULL);
+    other = start(takes_at_most_1000, &taken);
+    WAIT_FOR(anybody_waits(&shared));
+    gil_yield();
+    ck_assert_int_le(taken, 10);
+    GIL_BEGIN_ALLOW_THREADS
+    join(other);
+    GIL_END_ALLOW_THREADS
+    gil_remove_hook(hook);
+    gil_finalize();
+}
+END_TEST
+
 /* ---- the drop-request callback ---- */
 
 static atomic_int asked_by;
@@ -297,6 +354,7 @@ int main(void)
     tcase_add_test(tc, the_switch_interval);
     tcase_add_test(tc, settings_are_those_of_the_lock);
     tcase_add_test(tc, turns_under_a_lock_of_its_own);
+    tcase_add_test(tc, who_is_preempted_before_it_queues_gets_its_turn);
     tcase_add_loop_test(tc, a_waiter_that_asks_says_so, 0, 2);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

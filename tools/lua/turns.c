@@ -186,6 +186,22 @@ void gil_lua_poke(struct lua_thread *t)
         hook_if_asked(t);
 }
 
+/* ---- Who wants the lock, where turns go by count ---- */
+
+static void want(struct lua_thread *t)
+{
+    if (!t->wants)
+        __atomic_add_fetch(&t->turns->wanting, 1, __ATOMIC_SEQ_CST);
+    t->wants = true;
+}
+
+static void want_no_more(struct lua_thread *t)
+{
+    if (t->wants)
+        __atomic_sub_fetch(&t->turns->wanting, 1, __ATOMIC_SEQ_CST);
+    t->wants = false;
+}
+
 /* ---- What the library tells ---- */
 
 static void on_resumed(gil_event event, gil_thread_state *ts, void *arg)
@@ -195,9 +211,7 @@ static void on_resumed(gil_event event, gil_thread_state *ts, void *arg)
     (void)event, (void)ts, (void)arg;
     if (!t)
         return;
-    if (t->wants)
-        __atomic_sub_fetch(&t->turns->wanting, 1, __ATOMIC_SEQ_CST);
-    t->wants = false;
+    want_no_more(t);
     gil_lua_runs(t);
 }
 
@@ -209,8 +223,7 @@ static void on_ready(gil_event event, gil_thread_state *ts, void *arg)
     (void)event, (void)ts, (void)arg;
     if (!t || !t->turns->by_count)
         return;
-    t->wants = true;
-    __atomic_add_fetch(&t->turns->wanting, 1, __ATOMIC_SEQ_CST);
+    want(t);
     ask(t->turns);
 }
 
@@ -293,7 +306,10 @@ void gil_lua_look(lua_State *L)
 
     t->poked = false;
     store(&t->turns->asked, 0);
+    if (t->turns->by_count) /* whoever runs then shall know, even if this thread is slow to queue */
+        want(t);
     interrupted = gil_checkpoint() < 0;
+    want_no_more(t);
     if (t->universe->closing && t->daemon)
         gil_thread_exit();
     if (!interrupted && !t->interrupted)
