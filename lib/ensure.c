@@ -6,7 +6,8 @@
 
 #include "kernel-helpers/cannot.h"
 
-static struct thread_state *make_state(void)
+/* In the runtime with that mark. */
+static struct thread_state *make_state(uint32_t mark)
 {
     struct thread_state *ts;
     int saved = errno;
@@ -16,7 +17,7 @@ static struct thread_state *make_state(void)
     runtime_unlock();
     if (!ts) {
         if (!gil_is_initialized())
-            thread_is_late(); /* it has been finalised at this very moment */
+            thread_is_late(mark); /* it has been finalised at this very moment */
         cannot("make a thread state for gil_ensure", strerror(errno));
     }
     errno = saved;
@@ -28,6 +29,7 @@ static struct thread_state *make_state(void)
 gil_state gil_ensure(void)
 {
     struct thread_state *ts = current_state();
+    uint32_t mark = relaxed_load(&runtime.mark);
 
     if (ts) {
         need_lock("gil_ensure", ts, ts->domain);
@@ -40,7 +42,7 @@ gil_state gil_ensure(void)
     if (!threads_on() && !in_main_thread())
         state_misuse("gil_ensure", NULL, "gil_init_threads was not called");
     if (!ts)
-        ts = make_state();
+        ts = make_state(mark);
     state_resume("gil_ensure", ts);
     ts->ensures++;
     return GIL_STATE_UNLOCKED;

@@ -39,7 +39,7 @@ static __attribute__((noinline)) void wait_for_lock(const char *function, struct
     this_thread.waits_with = mark;
     n->tstate = ts;
     if (!lock_acquire_slow(l, n, FUTEX_FOREVER, flags, is_over))
-        thread_is_late();
+        thread_is_late(mark);
 }
 
 static inline void take(const char *function, struct lock *l, struct node *n,
@@ -289,7 +289,7 @@ void gil_acquire_lock(void)
     take("gil_acquire_lock", l, n, ts, mark);
     if (unlikely(relaxed_load(&runtime.mark) != mark) || (ts && !of_this_runtime(ts))) {
         give_up(l, n, ts);
-        thread_is_late();
+        thread_is_late(ts ? relaxed_load(&ts->mark) : mark);
     }
     relaxed_store(&shared.current, ts);
     hook(GIL_THREAD_RESUMED, ts);

@@ -52,9 +52,15 @@ _Noreturn void state_misuse(const char *function, const struct thread_state *ts,
     abort_saying(line, n);
 }
 
-_Noreturn void thread_is_late(void)
+/* Where `exits` has the option of the runtime with that mark. */
+static uint64_t exit_bit(uint32_t mark)
 {
-    if (relaxed_load(&runtime.exit_late))
+    return UINT64_C(1) << mark / 2 % 64;
+}
+
+_Noreturn void thread_is_late(uint32_t mark)
+{
+    if (relaxed_load(&runtime.exits) & exit_bit(mark))
         pthread_exit(NULL);
     for (;;)
         pause();
@@ -70,7 +76,7 @@ _Noreturn void state_refuse(const char *function, const struct thread_state *ts)
         state_misuse(function, ts, "the thread state was deleted by gil_finalize");
     if (threads_on() && domain_held(ts->domain))
         domain_release(ts->domain);
-    thread_is_late();
+    thread_is_late(relaxed_load(&ts->mark));
 }
 
 /* ---- The beginning ---- */
@@ -88,7 +94,10 @@ static struct thread_state *begin(unsigned flags)
         return NULL;
     }
     relaxed_store(&runtime.main, interp);
-    relaxed_store(&runtime.exit_late, (flags & GIL_LATE_THREADS_EXIT) != 0);
+    if (flags & GIL_LATE_THREADS_EXIT)
+        relaxed_store(&runtime.exits, runtime.exits | exit_bit(runtime.mark));
+    else
+        relaxed_store(&runtime.exits, runtime.exits & ~exit_bit(runtime.mark));
     relaxed_store(&runtime.main_parker, parker_self());
     relaxed_store(&runtime.main_thread, &this_thread);
     __atomic_store_n(&runtime.initialised, true, __ATOMIC_RELEASE);

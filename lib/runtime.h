@@ -88,7 +88,7 @@ struct runtime {
     bool held; /* does the main thread count as holding the lock? */
     /* Guarded by the mutex. */
     bool initialised;
-    bool exit_late; /* GIL_LATE_THREADS_EXIT */
+    uint64_t exits; /* which of the last 64 runtimes had GIL_LATE_THREADS_EXIT: see exit_bit() */
     const struct this_thread *main_thread;
     struct parker *main_parker;
     gil_interpreter_state *main, *head;
@@ -141,8 +141,9 @@ _Noreturn void state_misuse(const char *function, const struct thread_state *ts,
  * gives up the lock of ts first if it has it. */
 _Noreturn void state_refuse(const char *function, const struct thread_state *ts);
 
-/* The calling thread wants to run in a runtime that is over. It must not own a lock. */
-_Noreturn void thread_is_late(void);
+/* The calling thread wants to run in the runtime with that mark, which is over. It must not own a
+ * lock. */
+_Noreturn void thread_is_late(uint32_t mark);
 
 /* ---- state.c: all with the mutex held ---- */
 

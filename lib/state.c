@@ -78,7 +78,7 @@ void need_interpreter(const char *function, const gil_interpreter_state *interp)
     if (interp && mark == relaxed_load(&runtime.mark))
         return;
     if (interp && mark && !in_main_thread())
-        thread_is_late();
+        thread_is_late(mark);
     state_misuse(function, ts,
                  interp ? "the interpreter state was deleted" : "the interpreter state is NULL");
 }

@@ -42,8 +42,9 @@ typedef struct gil_exc_info {
 
 /* ---- The runtime ---- */
 
-/* For gil_initialize: a thread that asks for the lock after gil_finalize began ends with
- * pthread_exit(). Without it such a thread stays where it is for ever, and touches nothing. */
+/* For gil_initialize: a thread of this runtime that asks for the lock after gil_finalize began, even
+ * when another runtime has begun meanwhile, ends with pthread_exit(). Without it such a thread stays
+ * where it is for ever, and touches nothing. */
 #define GIL_LATE_THREADS_EXIT 1u
 
 /* Makes the main interpreter state and the calling thread's state, which becomes current; the

@@ -167,7 +167,7 @@ START_TEST(one_that_comes_after_the_end)
 }
 END_TEST
 
-/* Its state was that of an earlier runtime. */
+/* Its state was that of an earlier runtime, whose option counts. */
 START_TEST(one_that_comes_into_the_next_runtime)
 {
     bool exits = _i >= WAYS;
@@ -176,10 +176,11 @@ START_TEST(one_that_comes_into_the_next_runtime)
 
     if (!ways[_i % WAYS].late)
         return;
-    begin_runtime();
+    gil_initialize(exits ? GIL_LATE_THREADS_EXIT : 0);
+    gil_init_threads();
     late_start(&l, gil_interpreter_state_main(), ways[_i % WAYS].ask);
     gil_finalize();
-    gil_initialize(exits ? GIL_LATE_THREADS_EXIT : 0);
+    gil_initialize(exits ? 0 : GIL_LATE_THREADS_EXIT);
     interp = gil_interpreter_state_main();
     for (int i = 0; i < 200; i++) /* nothing of it is used again */
         gil_thread_state_delete(gil_thread_state_new(interp));
