@@ -53,6 +53,7 @@ static struct parker *end_round(struct barrier *b)
 /* Sends everybody away that waits, and leaves the barrier broken or whole. */
 static void start_over(struct barrier *b, bool broken)
 {
+    gil_thread_state *aside = stand_aside(waiters_count(&b->waiters));
     struct parker *chain;
 
     waiters_enter(&b->waiters);
@@ -60,11 +61,13 @@ static void start_over(struct barrier *b, bool broken)
     chain = end_round(b);
     waiters_leave(&b->waiters);
     fail_all(chain);
+    come_back(aside);
 }
 
 /* The caller has left a round. Somebody may have started over since then. */
 static void break_round(struct barrier *b, uint32_t round)
 {
+    gil_thread_state *aside = stand_aside(waiters_count(&b->waiters));
     struct parker *chain = NULL;
 
     waiters_enter(&b->waiters);
@@ -74,26 +77,30 @@ static void break_round(struct barrier *b, uint32_t round)
     }
     waiters_leave(&b->waiters);
     fail_all(chain);
+    come_back(aside);
 }
 
-/* All are there, and `chain` are the others. */
-static int complete(struct barrier *b, struct parker *chain)
+/* All are there, and `chain` are the others. The action runs under the interpreter lock. */
+static int complete(struct barrier *b, struct parker *chain, gil_thread_state **aside)
 {
     int number = (int)b->parties - 1, error;
 
+    come_back(*aside);
+    *aside = NULL;
     if (b->action && b->action(b->arg) < 0) {
         error = errno;
         start_over(b, true);
         fail_all(chain);
         return fails(error);
     }
+    *aside = stand_aside((uint32_t)number);
     waiters_wake(chain);
     return number;
 }
 
-int gil_barrier_wait(gil_barrier *barrier, int64_t timeout_ns)
+/* *aside: the state with which the caller will come back, if it has stood aside. */
+static int arrive(struct barrier *b, int64_t timeout_ns, gil_thread_state **aside)
 {
-    struct barrier *b = (struct barrier *)barrier;
     struct parker *p = parker_self();
     uint32_t round;
     int number;
@@ -109,7 +116,7 @@ int gil_barrier_wait(gil_barrier *barrier, int64_t timeout_ns)
         struct parker *chain = end_round(b);
 
         waiters_leave(&b->waiters);
-        return complete(b, chain);
+        return complete(b, chain, aside);
     }
     p->item = NULL;
     if (waiters_wait(&b->waiters, timeout_ns, true) < 0) {
@@ -119,6 +126,17 @@ int gil_barrier_wait(gil_barrier *barrier, int64_t timeout_ns)
         return fails(error);
     }
     return p->item == &failed ? fails(ECANCELED) : number;
+}
+
+int gil_barrier_wait(gil_barrier *barrier, int64_t timeout_ns)
+{
+    struct barrier *b = (struct barrier *)barrier;
+    uint32_t waiting = waiters_count(&b->waiters);
+    gil_thread_state *aside = waiting + 1 == b->parties ? stand_aside(waiting) : NULL;
+    int number = arrive(b, timeout_ns, &aside);
+
+    come_back(aside);
+    return number;
 }
 
 void gil_barrier_abort(gil_barrier *barrier)

@@ -111,15 +111,20 @@ int gil_condition_wait_for(gil_condition *condition, bool (*predicate)(void *arg
 int gil_condition_notify(gil_condition *condition, size_t n)
 {
     struct condition *c = (struct condition *)condition;
+    gil_thread_state *aside;
     struct parker *chain;
 
     if (!may_use(c))
         return fails(EPERM);
+    if (n > waiters_count(&c->waiters))
+        n = waiters_count(&c->waiters);
+    aside = stand_aside((uint32_t)n);
     waiters_enter(&c->waiters);
     chain = waiters_take_many(&c->waiters, n);
     waiters_leave(&c->waiters);
     if (chain)
         tlock_queue(c->lock, chain);
+    come_back(aside);
     return 0;
 }
 

@@ -17,6 +17,7 @@ bool gil_thread_event_is_set(const gil_thread_event *event)
 void gil_thread_event_set(gil_thread_event *event)
 {
     struct event *e = (struct event *)event;
+    gil_thread_state *aside = stand_aside(waiters_count(&e->waiters));
     struct parker *chain;
 
     waiters_enter(&e->waiters);
@@ -24,6 +25,7 @@ void gil_thread_event_set(gil_thread_event *event)
     chain = waiters_take_many(&e->waiters, SIZE_MAX);
     waiters_leave(&e->waiters);
     waiters_wake(chain);
+    come_back(aside);
 }
 
 void gil_thread_event_clear(gil_thread_event *event)

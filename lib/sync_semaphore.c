@@ -49,13 +49,17 @@ int gil_semaphore_release(gil_semaphore *semaphore, uint32_t n)
 {
     struct semaphore *s = (struct semaphore *)semaphore;
     uint32_t most = s->bounded ? s->most : UINT32_MAX, waiting;
+    gil_thread_state *aside;
     struct parker *chain;
 
     if (n == 0)
         return fails(EINVAL);
+    waiting = waiters_count(&s->waiters);
+    aside = stand_aside(waiting < n ? waiting : n);
     waiters_enter(&s->waiters);
     if (n > most - s->value) {
         waiters_leave(&s->waiters);
+        come_back(aside);
         return fails(EOVERFLOW);
     }
     waiting = s->waiters.count < n ? s->waiters.count : n;
@@ -63,6 +67,7 @@ int gil_semaphore_release(gil_semaphore *semaphore, uint32_t n)
     set_value(s, s->value + n - waiting);
     waiters_leave(&s->waiters);
     waiters_wake(chain);
+    come_back(aside);
     return 0;
 }
 

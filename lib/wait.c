@@ -119,6 +119,11 @@ static bool push(struct lock *l, struct node *n)
     return true;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* How much too early a request may come, which is next to nothing of a slice. A head that woke up
  * early, since timers are late, need not go to sleep once more. */
 static int64_t leeway(const struct lock *l)
@@ -145,7 +150,18 @@ static int64_t ask_now_or_later(const struct lock *l, const struct node *n, uint
     end = policy_slice_end(l, n);
     if (end <= now + leeway(l) || now - n->arrived >= turns * lock_interval(l))
         return now;
-    return end < at ? end : at;
+    return earlier(end, at);
+}
+
+/* How long after a request n looks whether to repeat it. A sprinter looks again soon: the request may
+ * have brought in somebody else. Where very many wait, looking must not be all that the processors
+ * do; so whoever is not responsible is more patient each time. */
+static int64_t next_patience(const struct lock *l, const struct node *n, uint32_t role,
+                             int64_t patience)
+{
+    if (role == NODE_WAITING && patience)
+        return 2 * patience;
+    return policy_sprints(l, n) ? policy_granularity(l) : lock_interval(l);
 }
 
 static void sleep_until(struct lock *l, struct node *n, uint32_t state, int64_t deadline)
@@ -249,6 +265,8 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
                         unsigned flags, bool (*give_up)(void), bool *granted)
 {
     struct sight deferral = {0};
+    int64_t patience = 0;
+    bool responsible = false;
 
     for (;;) {
         uint32_t state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
@@ -279,8 +297,9 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             if (!relaxed_load(&l->watch))
                 ask = true;
         }
-        if (role != NODE_WAITING && ask_at == NEVER)
-            ask_at = policy_slice_end(l, n);
+        if (role != NODE_WAITING && (ask_at == NEVER || !responsible))
+            ask_at = earlier(ask_at, policy_slice_end(l, n));
+        responsible = role != NODE_WAITING;
         if (now + leeway(l) >= ask_at)
             ask_at = ask_now_or_later(l, n, role, flags, now);
         if (role == NODE_WATCH && !look_again &&
@@ -290,8 +309,8 @@ static bool wait_linked(struct lock *l, struct node *n, int64_t deadline, int64_
             if (now < policy_slice_end(l, n))
                 __atomic_fetch_add(&n->charged, INTERRUPTION_NS, __ATOMIC_RELAXED);
             ask_for_drop(l, n);
-            /* A sprinter looks again soon: the request may have brought in somebody else. */
-            ask_at = now + (policy_sprints(l, n) ? policy_granularity(l) : lock_interval(l));
+            patience = next_patience(l, n, role, patience);
+            ask_at = now + patience;
             if (spin(l, n, state, NEVER, false))
                 continue;
         }

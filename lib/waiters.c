@@ -8,6 +8,8 @@
 /* The guard's word: the generation above, and */
 enum { GUARD_TAKEN = 1, GUARD_AWAITED = 2, GUARD_FLAGS = 3 };
 
+enum { MANY = 32 };
+
 int fails(int error)
 {
     errno = error;
@@ -27,10 +29,15 @@ static bool guard_cas(struct waiters *w, uint32_t *from, uint32_t to)
                                        __ATOMIC_RELAXED);
 }
 
+static void set_count(struct waiters *w, uint32_t count)
+{
+    __atomic_store_n(&w->count, count, __ATOMIC_RELAXED);
+}
+
 /* The object was last used before the process was forked: nobody is left to wait. */
 static void forget_waiters(struct waiters *w)
 {
-    w->count = 0;
+    set_count(w, 0);
     w->first = w->last = NULL;
 }
 
@@ -79,7 +86,7 @@ void waiters_append(struct waiters *w, struct parker *p)
     else
         w->first = p;
     w->last = p;
-    w->count++;
+    set_count(w, w->count + 1);
 }
 
 static void take_off(struct waiters *w, struct parker *p)
@@ -93,7 +100,7 @@ static void take_off(struct waiters *w, struct parker *p)
         p->next->prev = p->prev;
     else
         w->last = p->prev;
-    w->count--;
+    set_count(w, w->count - 1);
 }
 
 struct parker *waiters_take_many(struct waiters *w, size_t n)
@@ -124,6 +131,19 @@ void waiters_wake(struct parker *chain)
         unpark(chain);
         chain = next;
     }
+}
+
+gil_thread_state *stand_aside(uint32_t waiters)
+{
+    if (waiters < MANY || !gil_thread_state_get_unchecked())
+        return NULL;
+    return gil_save_thread();
+}
+
+void come_back(gil_thread_state *ts)
+{
+    if (ts)
+        gil_restore_thread(ts);
 }
 
 /* ---- Waiting ---- */

@@ -11,6 +11,9 @@
  *   does not have to wait does not look: the interrupt is then there for the next wait. Signals do
  *   not end a wait.
  *
+ * A call that ends the waits of very many threads (32 or more), with a thread state current, gives the
+ * interpreter lock up meanwhile, too.
+ *
  * Who waits in a lock, a semaphore or a queue is served in the order of arrival: what is given back
  * goes to the first one straight away, and nobody who comes later gets it before. That is the order
  * in which they get the thing, not in which they run: they take the interpreter lock in the order
