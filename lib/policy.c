@@ -162,11 +162,13 @@ bool policy_passed_over(const struct lock *l, const struct node *n, int64_t now)
 int64_t policy_slice_end(const struct lock *l, const struct node *n)
 {
     int64_t end = relaxed_load(&l->slice_end);
+    int64_t start = relaxed_load(&l->slice_start);
+    int64_t latest = start + lock_interval(l); /* the interval may be shorter by now */
 
-    if (among_sprinters(l, n))
-        end = relaxed_load(&l->slice_start) + lock_interval(l);
+    if (among_sprinters(l, n) || end > latest)
+        end = latest;
     /* An owner that was alone starts a slice with the first arrival. */
-    return end > n->arrived ? end : n->arrived + lock_interval(l);
+    return start && end > n->arrived ? end : n->arrived + lock_interval(l);
 }
 
 /* For a sprinter: when it has had no more than the average. That grows by the slice's time divided

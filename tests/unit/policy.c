@@ -214,6 +214,24 @@ START_TEST(a_sprinter_that_watches_is_not_passed_over_for_long)
 }
 END_TEST
 
+/* What the last slice began with once counted for the next ones, too, of an owner that was alone: after
+ * an interval of 1000 s and one of 5 ms, a waiter waited for 1000 s. */
+START_TEST(an_interval_that_is_shorter_now_counts)
+{
+    static struct node n;
+
+    set_up();
+    gil_lock_set_interval((gil_lock *)&l, 1000000 * MS);
+    slice_begins(100 * MS);
+    ck_assert_int_eq(l.slice_end, START + 1000000 * MS);
+    gil_lock_set_interval((gil_lock *)&l, INTERVAL);
+    joins(&n, START + MS, 100 * MS, false);
+    ck_assert_int_eq(policy_slice_end(&l, &n), START + INTERVAL);
+    l.slice_start = 0;
+    ck_assert_int_eq(policy_slice_end(&l, &n), START + MS + INTERVAL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("policy");
@@ -227,6 +245,7 @@ int main(void)
     tcase_add_test(tc, a_thread_that_was_made_to_drop_the_lock_is_not_taken_for_a_sprinter);
     tcase_add_test(tc, sprinters_do_not_hurry_each_other);
     tcase_add_test(tc, they_do_while_a_computing_thread_waits);
+    tcase_add_test(tc, an_interval_that_is_shorter_now_counts);
     tcase_add_test(tc, a_sprinter_that_watches_is_not_passed_over_for_long);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
