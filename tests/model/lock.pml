@@ -30,7 +30,10 @@
  *   BYPASS=K  others get the lock at most K times while the first thread waits
  *             These two need the limits that are free choices elsewhere: an heir is passed
  *             over once, and with ANY the oldest waiter once (ageing, policy.c).
- * Mutants: M_..., see the file `mutants`. */
+ * Mutants: M_..., see the file `mutants`.
+ *
+ * A comment that begins with a tag, behind a statement or a brace, stands before the step that has
+ * it: tests/stress/order.py makes a statement of it, and follows the logs of real threads. */
 #ifndef N
 #define N 3
 #endif
@@ -255,10 +258,10 @@ inline choose()
 inline name_head()
 {
     do
-    :: policy_next(head = h /* T13 */, false);
-       atomic {
+    :: policy_next(/* T13 */ head = h, false);
+       atomic { /* T14 promote */
            if
-           :: h != 0 -> /* T14 promote */
+           :: h != 0 ->
                st = state[h];
                IF((st & ROLE) == WAITING)
                    state[h] = HEAD;
@@ -357,9 +360,9 @@ inline took_with_queue()
 /* A store of asker and one of drop: a request between the two by somebody else replaces asker, as
  * it does if it comes later. */
 #ifdef ERASE
-#define ask_for_drop() asker = n; drop = true; /* T18 */ breaker = true
+#define ask_for_drop() asker = n; /* T18 */ drop = true; breaker = true
 #else
-#define ask_for_drop() asker = n; drop = true /* T18 */
+#define ask_for_drop() asker = n; /* T18 */ drop = true
 #endif
 
 /* Makes h heir, after the word has been freed. taken: it has given up; the caller owns the lock. */
@@ -522,7 +525,7 @@ wait_linked:
         state[n] = st | SLEEPING; asleep[n] = true; st = 0
 #else
         if
-        :: state[n] == st -> state[n] = st | SLEEPING; asleep[n] = true; st = 0 /* T20 */
+        :: state[n] == st -> /* T20 */ state[n] = st | SLEEPING; asleep[n] = true; st = 0
         :: else -> st = 0; deadline = NEVER; goto wait_linked
         fi
 #endif
@@ -548,11 +551,11 @@ wait_linked:
 
 #ifdef TIMED
 abandon:
-    atomic { /* T21 */
+    atomic {
         timed = false; due = false; ask_at = NEVER; look_again = false; seen = false;
         st = state[n];
         IF(!is_waiting(st)) st = 0; goto wait_linked FI;
-        state[n] = ABANDONED;
+        /* T21 */ state[n] = ABANDONED;
         WANT(false);
 #ifdef M_UNLINKS_ITSELF
         queue_remove(n);
@@ -572,11 +575,13 @@ abandon:
 #endif
     goto outside;
 abandon_taken:
+    assert(taken);
     took_with_queue();
     atomic { taken = false; how = RELEASE_PLAIN; after = TO_OUTSIDE; goto lock_release_slow };
 #endif
 
 took:
+    assert(taken);
     IF(with_queue) took_with_queue() FI;
 held:
     /* ---- Owning. ---- */
@@ -751,7 +756,7 @@ defer:
         OWN; word = WORD(n, DEFERRED); owns = 0; deferrer = n
     };
 #ifndef M_DEFER_BLINDLY
-    atomic { IF((state[h] & ROLE) == WATCH) h = 0; goto deferred FI }; /* T15 */
+    atomic { /* T15 */ IF((state[h] & ROLE) == WATCH) h = 0; goto deferred FI };
     atomic { IF(word == WORD(n, DEFERRED)) TAKE(LOCKED); goto defer_failed FI };
 #endif
 deferred:
@@ -795,6 +800,7 @@ lock_hand_on:
         IF(!(word & (HASQ | DEFERRED))) goto outside FI;
         lock_try_take()
     };
+    assert(taken);
     took_with_queue();
     atomic { taken = false; how = RELEASE_GRANT; goto lock_release_slow };
 #endif

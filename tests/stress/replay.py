@@ -1,10 +1,12 @@
 #!/usr/bin/python3 -B
-"""Replays a log of steps (STEPS=log LOG=FILE, see steps.h) against the rules of lib/lock.c.
+"""Replays a log of steps (STEPS=log LOG=FILE, see steps.h) against the model and the rules of
+lib/lock.c.
 
     tests/stress/replay.py FILE
 
 A step is noted just before it is done, in one order over all threads. For each lock:
 
+ order   each thread's steps come in an order that the model has (order.py)
  word    it has one of the forms of the table at the head of lock.c
  owner   what only the owner does is done by one thread, until that thread has done something that
          gives the lock up (T5, T6, T7, T8); then another may begin; LOCKED is set meanwhile
@@ -22,6 +24,8 @@ Prints what breaks a rule, and how many steps were replayed; the exit status is 
 """
 import struct
 import sys
+
+from order import Order
 
 RECORD = struct.Struct("=QQQQQIHH")
 LOCKED, HASQ, DEFERRED, FLAGS = 1, 2, 4, 63
@@ -115,13 +119,19 @@ def main(path):
     with open(path, "rb") as file:
         data = file.read()
     records = sorted(RECORD.iter_unpack(data))
-    locks, nodes = {}, {}
+    order = Order()
+    locks, nodes, places = {}, {}, {}
     faults = 0
     for number, lock, node, word, head, state, tag, thread in records:
         if not lock:
             continue
         fault = step(locks.setdefault(lock, Lock()), nodes.setdefault(node, Node()), node, tag,
                      thread, word, head, state)
+        before = places.get((thread, lock), order.start)
+        places[thread, lock] = order.after(before, tag)
+        if not places[thread, lock]:
+            fault = f"order: the model's thread would do one of {order.expected(before)}"
+            places[thread, lock] = order.anywhere(tag)
         if fault:
             faults += 1
             if faults <= FAULTS_SHOWN:
