@@ -5,8 +5,9 @@
  *       the lock before, 0 if it had not. hold_ns: how long it had it. waiters: how many waited
  *       when it gave it up. flags: GIL_RELEASED_… (include/gil/trace.h). A deferred release is
  *       one, and the hold after taking it back is another hold.
- *   contended(lock, tstate)
+ *   contended(lock, tstate, holder)
  *       A thread begins to wait. It has no lock; a wait that times out has no `released` to match.
+ *       holder: who has it then, or had it last.
  *   drop_request(lock, asker, holder)
  *       A waiter has asked the holder to drop the lock.
  *   handoff(lock, from, to, ns)

@@ -433,7 +433,7 @@ bool lock_acquire_slow(struct lock *l, struct node *n, int64_t deadline, unsigne
         return true;
     now = clock_now_ns();
     came_back(n, now);
-    PROBE(contended, l, n->tstate);
+    PROBE(contended, l, n->tstate, owner_tid(l));
     if (queue_up(l, n, flags, now, &ask_at))
         return true;
     got = wait_linked(l, n, deadline, ask_at, flags, give_up, &granted);
