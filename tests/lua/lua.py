@@ -5,6 +5,7 @@ in terms of tests/cli/cli.py."""
 import os
 import re
 import shutil
+import signal
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -51,4 +52,5 @@ def become(program, *words):
         print("1..0 # SKIP", MISSING)
         sys.exit(0)
     os.environ.update(ENVIRONMENT)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
     os.execvp("lua5.4", ["lua5.4", os.path.join(HERE, program), *words])

@@ -284,6 +284,20 @@ test("sendfile sends a part of a file", function()
   os.remove(path)
 end)
 
+-- SIGPIPE once ended the program.
+test("sendfile to one that is gone is an error", function()
+  local a, b = pair()
+  local f <close> = assert(gil.file.open("/proc/self/exe"))
+  b:close()
+  local sent, message
+  for _ = 1, 1000 do
+    sent, message = a:sendfile(f, 0, 100000)
+    if not sent or message then break end
+  end
+  is(message, "closed")
+  a:close()
+end)
+
 test("sockets that are not closed are collected", function()
   collectgarbage()
   local function count() return #gil.file.list("/proc/self/fd") end

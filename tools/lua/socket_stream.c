@@ -2,7 +2,9 @@
 #include "tools/lua/socket.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include <gil/io.h>
 
@@ -187,6 +189,27 @@ static int stream_send(lua_State *L)
 
 /* sendfile(file, offset, size): so many bytes of a file of gil.file, from an offset on. Returns how
  * many were sent, fewer where the file ends; or nil, a message and that. */
+/* sendfile(2) knows no MSG_NOSIGNAL: the signal, which may come after a part was sent, is kept from the
+ * thread, and taken back. */
+static ssize_t sendfile_for(int out, int in, off_t *offset, size_t size, int64_t timeout_ns)
+{
+    sigset_t broken_pipe, before;
+    ssize_t n;
+    int error;
+
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    n = gil_sendfile_for(out, in, offset, size, timeout_ns);
+    error = errno;
+    if (n < (ssize_t)size && !sigismember(&before, SIGPIPE))
+        while (sigtimedwait(&broken_pipe, NULL, &(struct timespec){0}) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return n;
+}
+
 static int stream_sendfile(lua_State *L)
 {
     struct sock *s = connection(L, "sendfile");
@@ -199,8 +222,8 @@ static int stream_sendfile(lua_State *L)
     while (sent < size && n != 0) {
         int file = gil_lua_file_fd(L, 2);
 
-        n = gil_sendfile_for(s->fd, file, &offset, (size_t)(size - sent),
-                             gil_lua_socket_patience(s, deadline));
+        n = sendfile_for(s->fd, file, &offset, (size_t)(size - sent),
+                         gil_lua_socket_patience(s, deadline));
         if (n >= 0)
             sent += n;
         else if (!gil_lua_again(L))
