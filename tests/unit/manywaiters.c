@@ -106,7 +106,8 @@ static int suspended; /* how often the main thread has given the lock up */
 static void note_suspended(gil_event what, gil_thread_state *ts, void *arg)
 {
     (void)what, (void)ts, (void)arg;
-    suspended += my_tid() == getpid();
+    if (my_tid() == getpid())
+        suspended++;
 }
 
 /* Lets the others run until so many wait, or have gone on. */
