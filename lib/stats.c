@@ -1,4 +1,7 @@
-/* Reading the counters of a lock from inside the process. See include/gil/stats.h. */
+/* Reading the counters of a lock from inside the process. See include/gil/stats.h.
+ *
+ * A thread that ends adds what it has counted to the lock's entry, and takes it away from its own
+ * afterwards. So entries of threads are read first, with acquire loads, and nothing is missed. */
 #include <errno.h>
 #include <string.h>
 
@@ -17,29 +20,31 @@ static void copy(struct gil_thread_stats *to, const struct gil_thread_stats *fro
     uint64_t *t = &to->acquires;
 
     to->tid = relaxed_load(&from->tid);
-    to->threads = relaxed_load(&from->threads);
+    to->threads = __atomic_load_n(&from->threads, __ATOMIC_ACQUIRE);
     while (f <= &from->hold_max_ns)
-        *t++ = relaxed_load(f++);
+        *t++ = __atomic_load_n(f++, __ATOMIC_ACQUIRE);
 }
 
 static void collect_one(struct node *n, void *arg)
 {
+    struct gil_thread_stats stats;
     struct collect *c = arg;
 
-    if (__atomic_load_n(&n->lock, __ATOMIC_ACQUIRE) != c->lock || n->shares_counters ||
-        !relaxed_load(&relaxed_load(&n->stats)->threads))
+    if (__atomic_load_n(&n->lock, __ATOMIC_ACQUIRE) != c->lock || n->shares_counters)
         return;
-    if (c->found++ < c->room)
-        copy(c->to++, relaxed_load(&n->stats));
+    copy(&stats, relaxed_load(&n->stats));
+    if (stats.threads && c->found++ < c->room)
+        *c->to++ = stats;
 }
 
 size_t gil_lock_stats(const gil_lock *lock, gil_thread_stats *stats, size_t count)
 {
     const struct lock *l = (const struct lock *)lock;
     struct collect c = {.lock = l, .to = stats, .room = count, .found = 0};
-    const gil_stats_entry *ended = stats_of_ended(l, NULL);
+    const gil_stats_entry *ended;
 
     node_each(collect_one, &c);
+    ended = stats_of_ended(l, NULL);
     if (ended && relaxed_load(&ended->stats.threads) && c.found++ < count)
         copy(c.to, &ended->stats);
     return c.found;
@@ -54,7 +59,7 @@ struct sum {
 static void add_counts(const struct sum *s, const gil_stats_histograms *histograms)
 {
     for (unsigned i = 0; i < GIL_SLOTS; i++)
-        s->counts[i] += relaxed_load(&histograms->counts[s->which][i]);
+        s->counts[i] += __atomic_load_n(&histograms->counts[s->which][i], __ATOMIC_ACQUIRE);
 }
 
 static void add_one(struct node *n, void *arg)

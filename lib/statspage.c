@@ -163,13 +163,14 @@ static void move_histograms(gil_stats_histograms *to, gil_stats_histograms *from
 
         if (count) {
             __atomic_fetch_add(&t[i], count, __ATOMIC_RELAXED);
-            relaxed_store(&f[i], 0);
+            __atomic_store_n(&f[i], 0, __ATOMIC_RELEASE);
         }
     }
 }
 
 /* Moves counters, and histograms if they are `from`'s own and there can be anything in them. Entries
- * of locks may be added to by several threads at once. */
+ * of locks may be added to by several threads at once. Each is added first and taken away afterwards:
+ * who reads `from` before `to` does not miss any. */
 static void move_counters(gil_thread_stats *to, gil_stats_histograms *to_histograms,
                           gil_thread_stats *from, gil_stats_histograms *from_histograms)
 {
@@ -185,7 +186,7 @@ static void move_counters(gil_thread_stats *to, gil_stats_histograms *to_histogr
             __atomic_fetch_add(t, relaxed_load(f), __ATOMIC_RELAXED);
         else
             count_max(t, relaxed_load(f));
-        relaxed_store(f, 0);
+        __atomic_store_n(f, 0, __ATOMIC_RELEASE);
     }
 }
 
@@ -236,10 +237,10 @@ void stats_end(struct node *n, const struct lock *l)
     if (n->shares_counters || !relaxed_load(&n->stats->threads))
         return;
     place = place_of_lock(p, l);
-    move_counters(&p->locks[place].stats, &p->lock_histograms[place], n->stats, own_histograms(n));
     __atomic_fetch_add(&p->locks[place].stats.threads, 1, __ATOMIC_RELAXED);
+    move_counters(&p->locks[place].stats, &p->lock_histograms[place], n->stats, own_histograms(n));
     relaxed_store(&n->stats->tid, 0);
-    relaxed_store(&n->stats->threads, 0);
+    __atomic_store_n(&n->stats->threads, 0, __ATOMIC_RELEASE);
 }
 
 void stats_move(struct node *to, struct node *from)

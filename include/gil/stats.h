@@ -51,7 +51,8 @@ typedef struct gil_thread_stats {
 /* Fills at most `count` entries with the counters of the threads that have used the lock, the
  * entry for ended threads last, and returns how many there are (which may be more than count).
  * From the 64th lock of a process on, ended threads are counted in its page only, without an entry
- * here. Anyone may call it, with or without the lock. */
+ * here. Anyone may call it, with or without the lock. What a thread has counted that is ending at the
+ * moment may be in two entries, its own and that for ended threads; it is in one at least. */
 GIL_API size_t gil_lock_stats(const gil_lock *lock, gil_thread_stats *stats, size_t count);
 
 /* What a histogram is of: waits for the lock, and hand-offs (from a grant until the waiter ran). */
@@ -82,7 +83,8 @@ static inline uint64_t gil_stats_voluntary(const gil_thread_stats *stats)
  *
  * A reader compares magic, version and size first. With another version, all that follows may be
  * different. It should read (pread), not map: reading a part of a mapping that was never
- * written makes the kernel provide memory for it. */
+ * written makes the kernel provide memory for it. It reads entries of threads before those of locks,
+ * and likewise the histograms: then it misses nothing of a thread that ends meanwhile. */
 
 #define GIL_STATS_NAME       "libgil-stats"
 #define GIL_STATS_MAGIC      UINT64_C(0x73746174736c6967) /* "gilstats", on a little-endian machine */

@@ -199,6 +199,35 @@ START_TEST(what_ended_threads_counted_stays)
 }
 END_TEST
 
+static atomic_int used;
+
+static void *use_and_say_so(void *l)
+{
+    use(l, 10);
+    atomic_store(&used, 1);
+    return NULL;
+}
+
+/* It was missed by who looked for the entry of ended threads first, and found none. */
+START_TEST(a_thread_that_is_ending_is_counted)
+{
+    for (int i = 0; i < 1000; i++) {
+        gil_lock another = GIL_LOCK_INIT;
+        pthread_t thread;
+
+        atomic_store(&used, 0);
+        thread = start(use_and_say_so, &another);
+        while (!atomic_load(&used))
+            ;
+        for (int j = 0; j < 20; j++)
+            ck_assert_uint_ge(stats_sum(&another).acquires, 10);
+        join(thread);
+        ck_assert_uint_eq(stats_sum(&another).acquires, 10);
+        gil_lock_destroy(&another);
+    }
+}
+END_TEST
+
 START_TEST(what_was_counted_for_a_destroyed_lock_stays_with_the_process)
 {
     gil_lock another = GIL_LOCK_INIT;
@@ -463,6 +492,7 @@ int main(void)
     tcase_add_test(page, the_page_says_what_the_interface_says);
     tcase_add_test(page, a_thread_has_an_entry_a_lock);
     tcase_add_test(page, what_ended_threads_counted_stays);
+    tcase_add_test(page, a_thread_that_is_ending_is_counted);
     tcase_add_test(page, what_was_counted_for_a_destroyed_lock_stays_with_the_process);
     tcase_add_test(page, threads_beyond_the_page_are_added_up);
     tcase_add_test(page, a_forked_child_has_a_page_of_its_own);

@@ -86,8 +86,8 @@ static int read_at(int fd, void *to, size_t size, size_t at)
 
 int statspage_read(int fd, gil_stats_page *page)
 {
-    size_t threads = offsetof(gil_stats_page, threads);
-    int error = read_at(fd, page, threads, 0);
+    size_t locks = offsetof(gil_stats_page, lock_of), threads = offsetof(gil_stats_page, threads);
+    int error = read_at(fd, page, locks, 0);
 
     if (error)
         return error;
@@ -99,17 +99,18 @@ int statspage_read(int fd, gil_stats_page *page)
         return -EINVAL;
     if (page->used > GIL_STATS_THREADS)
         page->used = GIL_STATS_THREADS;
-    return read_at(fd, page->threads, page->used * sizeof page->threads[0], threads);
+    error = read_at(fd, page->threads, page->used * sizeof page->threads[0], threads);
+    return error ? error : read_at(fd, page->lock_of, threads - locks, locks);
 }
 
 int statspage_read_histograms(int fd, gil_stats_page *page)
 {
     size_t each = sizeof page->thread_histograms[0];
     size_t count = page->used < GIL_STATS_HISTOGRAMS ? page->used : GIL_STATS_HISTOGRAMS;
-    int error = read_at(fd, page->lock_histograms, sizeof page->lock_histograms,
-                        offsetof(gil_stats_page, lock_histograms));
+    int error = read_at(fd, page->thread_histograms, count * each,
+                        offsetof(gil_stats_page, thread_histograms));
 
     return error ? error
-                 : read_at(fd, page->thread_histograms, count * each,
-                           offsetof(gil_stats_page, thread_histograms));
+                 : read_at(fd, page->lock_histograms, sizeof page->lock_histograms,
+                           offsetof(gil_stats_page, lock_histograms));
 }
