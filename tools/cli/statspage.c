@@ -77,17 +77,19 @@ int statspage_find(pid_t pid, void (*found)(int fd, void *arg), void *arg)
     return count ? count : find_mapped(pid, found, arg);
 }
 
-static int read_at(int fd, void *to, size_t size, size_t at)
+/* Reads the `size` bytes of the page that stand at `at`, to the same place of `page`. */
+static int read_part(int fd, gil_stats_page *page, size_t at, size_t size)
 {
-    ssize_t got = pread(fd, to, size, (off_t)at);
+    ssize_t got = pread(fd, (char *)page + at, size, (off_t)at);
 
     return got < 0 ? -errno : (size_t)got == size ? 0 : -EINVAL;
 }
 
 int statspage_read(int fd, gil_stats_page *page)
 {
-    size_t locks = offsetof(gil_stats_page, lock_of), threads = offsetof(gil_stats_page, threads);
-    int error = read_at(fd, page, locks, 0);
+    const size_t locks = offsetof(gil_stats_page, lock_of);
+    const size_t threads = offsetof(gil_stats_page, threads);
+    int error = read_part(fd, page, 0, locks);
 
     if (error)
         return error;
@@ -99,18 +101,17 @@ int statspage_read(int fd, gil_stats_page *page)
         return -EINVAL;
     if (page->used > GIL_STATS_THREADS)
         page->used = GIL_STATS_THREADS;
-    error = read_at(fd, page->threads, page->used * sizeof page->threads[0], threads);
-    return error ? error : read_at(fd, page->lock_of, threads - locks, locks);
+    error = read_part(fd, page, threads, page->used * sizeof page->threads[0]);
+    return error ? error : read_part(fd, page, locks, threads - locks);
 }
 
 int statspage_read_histograms(int fd, gil_stats_page *page)
 {
-    size_t each = sizeof page->thread_histograms[0];
+    const size_t each = sizeof page->thread_histograms[0];
     size_t count = page->used < GIL_STATS_HISTOGRAMS ? page->used : GIL_STATS_HISTOGRAMS;
-    int error = read_at(fd, page->thread_histograms, count * each,
-                        offsetof(gil_stats_page, thread_histograms));
+    int error = read_part(fd, page, offsetof(gil_stats_page, thread_histograms), count * each);
 
     return error ? error
-                 : read_at(fd, page->lock_histograms, sizeof page->lock_histograms,
-                           offsetof(gil_stats_page, lock_histograms));
+                 : read_part(fd, page, offsetof(gil_stats_page, lock_histograms),
+                             sizeof page->lock_histograms);
 }
