@@ -1,10 +1,13 @@
-/* What a thread remembers of the sockets that it received from last, so that a call that waits each
- * time, as a server's does, needs one system call for it.
+/* What a thread remembers of the files that it read from last, so that a call that waits each time,
+ * as a server's does, needs one system call for it, and so does one that never waits.
  *
  * It may be wrong: the number may be another file's by now, or its flags have been changed. Then a
  * try is left out, or made, in vain; and a request that should not wait is found out after
  * CHECK_NS (io_block.c). */
+#define _GNU_SOURCE
 #include "lib/io_impl.h"
+
+#include <fcntl.h>
 
 enum { SOCKETS = 4, TRIES = 2, LEFT_OUT = 7 };
 
@@ -59,4 +62,27 @@ enum io_way io_way_to_wait(int fd, bool *remembered)
 {
     *remembered = hint_of(fd)->by_request;
     return *remembered ? IO_BY_REQUEST : io_look_again(fd);
+}
+
+/* ---- O_DIRECT ---- */
+
+enum { READS_MOST = 7 };
+
+static _Thread_local struct {
+    int fd;        /* one more than its number: it was not opened with O_DIRECT */
+    uint8_t reads; /* since that was looked at */
+} in_memory;
+
+bool io_is_direct(int fd)
+{
+    long flags;
+
+    if (in_memory.fd == fd + 1 && in_memory.reads < READS_MOST) {
+        in_memory.reads++;
+        return false;
+    }
+    flags = IO_NOW(SYS_fcntl, fd, F_GETFL);
+    in_memory.fd = flags >= 0 && !(flags & O_DIRECT) ? fd + 1 : 0;
+    in_memory.reads = 0;
+    return flags >= 0 && flags & O_DIRECT;
 }

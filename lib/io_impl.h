@@ -118,6 +118,9 @@ enum io_way { IO_NOT_AT_ALL, IO_BY_CALL, IO_BY_REQUEST };
 enum io_way io_way_to_wait(int fd, bool *remembered);
 enum io_way io_look_again(int fd);
 
+/* Was the file opened with O_DIRECT? It may be remembered, for a few reads, that it was not. */
+bool io_is_direct(int fd);
+
 /* ---- io_block.c ---- */
 
 /* Without the lock, in the thread of p: makes the call once, and returns its result; -EINTR if a

@@ -174,12 +174,10 @@ static bool is_direct(const struct transfer *t)
 {
     const size_t block = 512;
     bool several = t->what == t->iov; /* the caller's, and not to be read here */
-    long flags;
 
     if (!several && (t->size % block || (t->offset >= 0 && (size_t)t->offset % block)))
         return false;
-    flags = IO_NOW(SYS_fcntl, t->fd, F_GETFL);
-    return flags >= 0 && flags & O_DIRECT;
+    return io_is_direct(t->fd);
 }
 
 static ssize_t read_for(const struct transfer *t, bool may_try, int64_t timeout_ns)
