@@ -25,7 +25,7 @@
 #
 # tools/bench/NAME.c is a program of the benchmarks, $(BUILD)/bench/NAME, and NAMEmodule.c a Python
 # extension, $(BUILD)/bench/NAME.so. tools/bench/locks/NAME.c is a lock that is measured, added to
-# C_LOCKS below.
+# C_LOCKS below; tools/bench/io/ is one program.
 
 VERSION   := $(shell sed -n 's/^.define GIL_VERSION_STRING "\(.*\)"/\1/p' include/gil/version.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -414,7 +414,8 @@ C_LOCKS    := cas pthread pi cpython futex libgil broken $(call HAVE,nsync.h,nsy
 CXX_LOCKS  := $(shell pkg-config --exists absl_synchronization 2>/dev/null && echo abseil)
 LOCK_BIN   := $(C_LOCKS:%=$(BUILD)/bench/locks/%) $(CXX_LOCKS:%=$(BUILD)/bench/locks/%) \
               $(BUILD)/bench/locks/crowd
-LOCK_LOADS := $(call obj,$(wildcard tools/bench/locks/workloads/*.c)) $(BUILD)/libgil.a
+BENCH_HELP := $(call obj,$(wildcard tools/bench/support/*.c))
+LOCK_LOADS := $(call obj,$(wildcard tools/bench/locks/workloads/*.c)) $(BENCH_HELP) $(BUILD)/libgil.a
 LOCK_LIBS   =
 $(BUILD)/bench/locks/nsync: LOCK_LIBS = -lnsync
 $(BUILD)/bench/locks/abseil: LOCK_LIBS = $(shell pkg-config --libs absl_synchronization)
@@ -436,7 +437,16 @@ $(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(STEPS_OBJ)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $< $(filter %.o,$^) $(LDFLAGS) -pthread
 
-bench-programs: $(BENCH_BIN) $(LOCK_BIN)
+# The ways to block, on libgil's lock and on that of CPython.
+IO_BENCH   := $(BUILD)/bench/io
+
+$(IO_BENCH): $(call obj,$(wildcard tools/bench/io/*.c) tools/bench/locks/cpython.c) $(BENCH_HELP)
+$(IO_BENCH): $(BUILD)/libgil.so
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) -o $@ $(filter %.o,$^) $(LDFLAGS) -L$(BUILD) -lgil \
+	    -Wl,-rpath,'$$ORIGIN/..' -pthread
+
+bench-programs: $(BENCH_BIN) $(LOCK_BIN) $(IO_BENCH)
 
 demo:
 	@tools/deps.sh build demo

@@ -12,6 +12,7 @@ import resource
 import tempfile
 
 import harness
+import rows_io
 import rows_lua
 from harness import run_to_end, tool, window
 from row import LATENCY, P99, RATE, WORK, Figure, Row, with_work
@@ -280,7 +281,7 @@ def lock_rows():
 
 
 ALL = [echo_rows, web_rows, waiting_rows, cpu_rows, total_rows, cost_rows, futex_rows, other_rows,
-       lock_rows, rows_lua.rows]
+       lock_rows, rows_io.rows, rows_lua.rows]
 
 
 def all_rows():

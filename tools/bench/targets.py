@@ -208,6 +208,26 @@ def lock_targets():
                  lambda results: median(results["lock-crowd"], "libgil", "thread_bytes"))
 
 
+def io_targets():
+    for what, bound in (("alone", 0.85), ("contended", 0.95)):
+        yield at_least(f"I/O, recv {what}: of recv(2)", f"io-recv-{what}-plain", bound, "ops",
+                       close="ops")
+    for threads in (16, 64):
+        row, what = f"io-echo-{threads}-cpython", f"I/O, echo, {threads} threads"
+        yield at_least(f"{what}: of CPython's", row, 1.7, "ops")
+        for key, bound in (("switches", 1.3), ("syscalls", 2.5)):
+            yield Target(f"{what}: {key}", row, False, bound,
+                         lambda results, row=row, key=key: median(results[row], "libgil", key))
+        yield Target(f"{what}: fairness", row, True, 0.6,
+                     lambda results, row=row: median(results[row], "libgil", "fairness"))
+    yield at_least("I/O, cached reads: of CPython's", "io-reads-cpython", 1.6, "ops")
+    yield at_least("I/O, O_DIRECT batch: of one by one", "io-direct-one", 3.5, "ops")
+    yield at_least("I/O, O_DIRECT batch: of 16 threads", "io-direct-waves", 1.15, "ops")
+    yield Target("I/O, one of 10 000: of one of 10", "io-crowd", False, 2,
+                 lambda results: median(results["io-crowd"], "libgil", "of_ten"),
+                 show=lambda v: summary.short(v) + "×")
+
+
 def lua_targets():
     for row, what in (("lua-one", "one thread"), ("lua-asleep", "two, one sleeps")):
         yield at_least(f"Lua, {what}: speed of plain Lua", row, 0.97, "cpu_speed",
@@ -215,7 +235,7 @@ def lua_targets():
 
 
 ALL = [udp_targets, other_waiting_targets, cpu_targets, total_targets, cost_targets, lock_targets,
-       lua_targets]
+       io_targets, lua_targets]
 
 
 def near_one(results, target):

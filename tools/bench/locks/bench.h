@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tools/bench/support/support.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -64,23 +66,6 @@ uint64_t times_held(void);
 void prove(void);
 
 /* ---- main.c ---- */
-int64_t now_ns(void);
-
-/* Computes until that time. */
-void busy_until(int64_t ns);
-
-/* The calling thread runs on the nth of the processors that the program may use. */
-void pin(int nth);
-
-void start_thread(void *(*fn)(void *arg), void *arg);
-void join_threads(void);
-
-void sleep_ns(int64_t ns);
-
-double quantile(double *values, size_t count, double q);
-
-__attribute__((noreturn)) void fail(const char *what);
-
 /* Ends the JSON line that a workload has begun. */
 void print_end(void);
 

@@ -6,7 +6,6 @@
  * Counted: operations (one datagram, one hold), and context switches of the whole process
  * (getrusage). One context switch an operation is the waiting itself. */
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,15 +59,6 @@ static uint64_t all_done(void)
     return sum;
 }
 
-static uint64_t switches(void)
-{
-    struct rusage used;
-
-    if (getrusage(RUSAGE_SELF, &used) != 0)
-        fail("getrusage");
-    return (uint64_t)used.ru_nvcsw + (uint64_t)used.ru_nivcsw;
-}
-
 void io(int64_t ns)
 {
     uint64_t proved, done, switched;
@@ -89,10 +79,10 @@ void io(int64_t ns)
     sleep_ns(WARM_UP_NS);
     start = now_ns();
     done = all_done();
-    switched = switches();
+    switched = context_switches();
     sleep_ns(ns);
     done = all_done() - done;
-    switched = switches() - switched;
+    switched = context_switches() - switched;
     ns = now_ns() - start;
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     join_threads();
