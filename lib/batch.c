@@ -76,7 +76,7 @@ void gil_batch_destroy(gil_batch *b)
 void gil_batch_clear(gil_batch *b)
 {
     need_idle("gil_batch_clear", b);
-    b->count = b->added = 0;
+    b->count = b->added = b->unstarted = 0;
     b->in_parts = false;
     b->first_done = b->last_done = NULL;
 }

@@ -11,7 +11,7 @@
  *
  * Invariants
  * - `added` counts the requests that are ADDED, `going` those that are IN_RING or TO_CALL, `to_call`
- *   the latter.
+ *   the latter. None before the index `unstarted` is ADDED.
  * - While `going` is not 0, the batch has an owner, and nobody else touches it: the owner does so
  *   without the lock, too. It becomes the owner, and ceases to be it, with the lock held.
  * - With `by_calls`, which is decided when it gets an owner, nothing is in its ring. Otherwise no
@@ -50,7 +50,7 @@ struct gil_batch {
     const struct this_thread *owner; /* NULL: nothing is going on */
     uint32_t generation;             /* of the process in which it is going on */
     unsigned bound, count;           /* requests that there is room for, and that there are */
-    unsigned added, going, to_call;
+    unsigned added, going, to_call, unstarted;
     bool by_calls;
     bool in_parts; /* a request may be answered with a part of what it is to do */
     bool cancels;  /* requests are called off, and do not start again */

@@ -350,6 +350,8 @@ void request_set_state(struct request *r, enum request_state state)
         (state == IN_RING || state == TO_CALL) - (r->state == IN_RING || r->state == TO_CALL);
     b->to_call += (state == TO_CALL) - (r->state == TO_CALL);
     r->state = (uint8_t)state;
+    if (state == ADDED && r - b->requests < b->unstarted)
+        b->unstarted = (unsigned)(r - b->requests);
 }
 
 void request_list(struct request *r)

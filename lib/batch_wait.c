@@ -123,8 +123,8 @@ static bool put_into_ring(struct request *r, struct ring *ring)
 /* Starts what was added, as far as there is room in the ring. */
 static void start(gil_batch *b, struct ring *ring)
 {
-    for (unsigned i = 0; i < b->count && b->added; i++) {
-        struct request *r = &b->requests[i];
+    for (; b->unstarted < b->count && b->added; b->unstarted++) {
+        struct request *r = &b->requests[b->unstarted];
 
         if (r->state != ADDED)
             continue;
