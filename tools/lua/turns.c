@@ -108,14 +108,16 @@ static void forwarding_asked(lua_State *L, lua_Debug *ar)
     look_if_asked(L);
 }
 
-/* A signal handler may do this, in the thread in which L runs. */
+/* A signal handler may do this, in the thread in which L runs. If it comes just when Lua has seen
+ * that there is no hook, Lua does not look for the new one again before the function calls or
+ * returns: a later request sets it once more. */
 static void set_hook(const struct turns *turns, lua_State *L)
 {
     int count = turns->by_count ? turns->interval : 1;
     int mask = lua_gethookmask(L);
     lua_Hook hook = lua_gethook(L);
 
-    if (!hook)
+    if (!hook || (hook == only_asked && !turns->by_count))
         lua_sethook(L, only_asked, LUA_MASKCOUNT, count);
     else if (hook == debug_hook && mask & LUA_MASKCOUNT)
         lua_sethook(L, forwarding, mask, lua_gethookcount(L));
