@@ -433,7 +433,7 @@ $(CXX_LOCKS:%=$(BUILD)/bench/locks/%): $(BUILD)/bench/locks/%: tools/bench/locks
 	    $(filter %.o,$^) $(LDFLAGS) $(LOCK_LIBS) $(BUILD)/libgil.a -pthread
 
 # With a library of its own, which calls the program at each step of the protocol.
-$(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(STEPS_OBJ)
+$(BUILD)/bench/locks/crowd: tools/bench/locks/crowd.c $(STEPS_OBJ) $(BENCH_HELP)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(COMPILE) -DLOCK_STEPS -o $@ $< $(filter %.o,$^) $(LDFLAGS) -pthread
 

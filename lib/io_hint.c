@@ -66,6 +66,8 @@ enum io_way io_way_to_wait(int fd, bool *remembered)
 
 /* ---- O_DIRECT ---- */
 
+/* Of one file, and not among the hints, where it would push out a socket's. A wrong memory makes a try
+ * that waits for the device, lock and all. */
 enum { READS_MOST = 7 };
 
 static _Thread_local struct {

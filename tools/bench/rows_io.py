@@ -1,6 +1,5 @@
 """The rows of blocking calls: one way to block on the stock side, another on libgil's, in one
-program (io/). In brackets: which ways."""
-import functools
+program (io/). libgil's side is its own calls on io_uring."""
 import json
 
 import harness
@@ -22,11 +21,11 @@ def run(way, workload, seconds):
     return figures
 
 
-def blocking(peer, workload, mine="ring", mine_workload=None):
-    """The peer's way, and libgil's, which may do the same work in other words."""
+def blocking(peer, workload, as_batch=None):
+    """The peer's way, and libgil's, which may do the same work as a batch."""
     def measure(side, seconds):
         if side.on_libgil:
-            return run(mine, mine_workload or workload, seconds)
+            return run("ring", as_batch or workload, seconds)
         return run(peer, workload, seconds)
     return measure
 
@@ -52,9 +51,7 @@ def rows():
         yield row(f"io-{workload}-backends", blocking("syscall", workload), ECHO)
     for peer in ("cpython", "try", "plain"):
         yield row(f"io-reads-{peer}", blocking(peer, "reads"), [OPS])
-    batches = functools.partial(blocking, "plain")
-    yield row("io-direct-one", batches("direct-one", mine_workload="direct-batch-waves"), [OPS])
-    for how in ("waves", "flow"):
-        yield row(f"io-direct-{how}", batches(f"direct-{how}", mine_workload=f"direct-batch-{how}"),
+    for how, as_batch in (("one", "waves"), ("waves", "waves"), ("flow", "flow")):
+        yield row(f"io-direct-{how}", blocking("plain", f"direct-{how}", f"direct-batch-{as_batch}"),
                   [OPS])
     yield row("io-crowd", of_ten, [*CROWD, Figure("of_ten", "of 10's wake")])

@@ -4,7 +4,6 @@
  * Of 10 and of 10 000: the median of the round trips, and, while all are blocked, the files, the
  * mappings and the resident memory that a thread takes. */
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -133,7 +132,8 @@ static void crowd(size_t count, int64_t ns)
     peers_wait();
     join_threads();
     printf("{\"wake_us\": %.3f, \"files\": %.3f, \"maps\": %.3f, \"kib\": %.3f}\n", p->wake_us,
-           (all.files - before.files) / n, (all.maps - before.maps) / n, (all.kib - before.kib) / n);
+           (all.files - before.files) / n, (all.maps - before.maps) / n,
+           (all.kib - before.kib) / n);
     free(fds);
 }
 

@@ -20,7 +20,6 @@
 #include "tools/bench/io/bench.h"
 
 enum { BLOCK = 4096, THREADS = 16, CACHED_BLOCKS = 256, DISK_BLOCKS = 16384 };
-enum { WARM_UP_NS = 100000000 };
 
 static struct reader {
     uint64_t done, random;
@@ -220,8 +219,7 @@ static uint64_t all_done(void)
 
 static void measure(void *(*fn)(void *arg), int threads, int64_t ns)
 {
-    uint64_t count;
-    int64_t start;
+    double rate;
 
     for (int i = 0; i < THREADS; i++)
         readers[i] = (struct reader){.random = (uint64_t)i, .buffer = block_of_memory()};
@@ -230,17 +228,12 @@ static void measure(void *(*fn)(void *arg), int threads, int64_t ns)
         fail("pthread_barrier_init");
     for (int i = 0; i < threads; i++)
         start_thread(fn, &readers[i]);
-    sleep_ns(WARM_UP_NS);
-    start = now_ns();
-    count = all_done();
-    sleep_ns(ns);
-    count = all_done() - count;
-    ns = now_ns() - start;
+    rate = rate_of(all_done, ns);
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     join_threads();
     for (int i = 0; i < THREADS; i++)
         free(readers[i].buffer);
-    printf("{\"ops\": %.1f}\n", (double)count * 1e9 / (double)ns);
+    printf("{\"ops\": %.1f}\n", rate);
 }
 
 void reads(int64_t ns)

@@ -10,7 +10,7 @@
 
 #include "tools/bench/io/bench.h"
 
-enum { WARM_UP_NS = 100000000, PLAYERS = 2 };
+enum { PLAYERS = 2 };
 
 static int fds[PLAYERS];
 static uint64_t received;
@@ -55,11 +55,15 @@ static void *computing(void *arg)
     return NULL;
 }
 
+static uint64_t messages(void)
+{
+    return __atomic_load_n(&received, __ATOMIC_RELAXED);
+}
+
 static void receive(int64_t ns, bool contended)
 {
     char byte = 0;
-    uint64_t count;
-    int64_t start;
+    double rate;
 
     way->interpreter->start();
     if (socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) != 0)
@@ -70,15 +74,10 @@ static void receive(int64_t ns, bool contended)
         start_thread(computing, NULL);
     if (send(fds[0], &byte, 1, MSG_NOSIGNAL) != 1)
         fail("send");
-    sleep_ns(WARM_UP_NS);
-    start = now_ns();
-    count = __atomic_load_n(&received, __ATOMIC_RELAXED);
-    sleep_ns(ns);
-    count = __atomic_load_n(&received, __ATOMIC_RELAXED) - count;
-    ns = now_ns() - start;
+    rate = rate_of(messages, ns);
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     join_threads();
-    printf("{\"ops\": %.1f}\n", (double)count * 1e9 / (double)ns);
+    printf("{\"ops\": %.1f}\n", rate);
 }
 
 void recv_alone(int64_t ns)

@@ -25,8 +25,7 @@ static bool id_of_tracepoint(uint64_t *id)
 
 void syscalls_start(void)
 {
-    struct perf_event_attr attr = {
-        .type = PERF_TYPE_TRACEPOINT, .size = sizeof attr, .inherit = 1};
+    struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof attr, .inherit = 1};
     uint64_t id;
 
     if (!id_of_tracepoint(&id))

@@ -33,6 +33,7 @@
 #include "kernel-helpers/clock.h"
 #include "kernel-helpers/pause.h"
 #include "lib/lock_impl.h"
+#include "tools/bench/support/support.h"
 
 enum { STACK = 65536, WARM = 16384, HOLD_NS = 2000, PATIENCE_NS = 300000000 };
 
@@ -55,12 +56,6 @@ struct stretch {
 
 /* The calling thread's present step of bookkeeping. */
 static _Thread_local struct stretch step;
-
-static _Noreturn void fail(const char *what)
-{
-    fprintf(stderr, "crowd: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
 
 static int64_t cpu_ns(void)
 {

@@ -13,6 +13,8 @@
 
 #include "kernel-helpers/pause.h"
 
+enum { WARM_UP_NS = 100000000 };
+
 static pthread_t *threads;
 static size_t started, room;
 static cpu_set_t usable; /* before anything was pinned */
@@ -104,6 +106,19 @@ double quantile(double *values, size_t count, double q)
     }
     qsort(values, count, sizeof *values, by_value);
     return values[at < count ? at : count - 1];
+}
+
+double rate_of(uint64_t (*done)(void), int64_t ns)
+{
+    uint64_t count;
+    int64_t start;
+
+    sleep_ns(WARM_UP_NS);
+    start = now_ns();
+    count = done();
+    sleep_ns(ns);
+    count = done() - count;
+    return (double)count * 1e9 / (double)(now_ns() - start);
 }
 
 uint64_t context_switches(void)

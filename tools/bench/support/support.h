@@ -32,6 +32,10 @@ void join_threads(void);
 /* Of the values, which are sorted; it fails if there are none. */
 double quantile(double *values, size_t count, double q);
 
+/* How many more there are a second, by a function that may be called at any time: after a moment, in
+ * which what was started gets going, it is measured for so long. */
+double rate_of(uint64_t (*done)(void), int64_t ns);
+
 /* The context switches of the whole process so far. */
 uint64_t context_switches(void);
 
